@@ -1,0 +1,1 @@
+"""Sources → sprites → palette → prompt–completion pairs. Imports neither `finetune` nor `eval`."""

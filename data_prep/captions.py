@@ -1,0 +1,21 @@
+"""Words: zones, categories, attributes; captions into prompts. `messages` is the only prompt rendering there is."""
+
+from data_prep.palette import Palette
+
+ZONES = ("shallows", "twilight", "midnight", "abyss", "hadal")
+CATEGORIES = ("reef_fish", "grazer", "coral", "jellyfish", "cephalopod", "abyssal")
+CELLS = tuple((zone, category) for zone in ZONES for category in CATEGORIES)  # the 30 cells of the coverage table
+SYSTEM_PROMPT = "You draw pixel art. Answer with one JSON object."
+
+
+def palette_words(palette: Palette | None) -> str:
+    """How a prompt names the palette: its name, its colours spelt out, or 'free' when the model is to choose."""
+    if palette is None:
+        return "free"
+    return ",".join(palette.colours) if palette.name == "free" else palette.name
+
+
+def messages(caption: str, height: int, width: int, palette: Palette | None) -> list[dict[str, str]]:
+    """Chat messages that ask for one drawing. An empty caption keeps size and palette, for guidance."""
+    request = f"Draw {height}x{width}, palette {palette_words(palette)}: {caption}".rstrip()
+    return [{"role": "system", "content": SYSTEM_PROMPT}, {"role": "user", "content": request}]
