@@ -7,6 +7,7 @@ space for image processing' (2020).
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -19,6 +20,8 @@ TRANSPARENT = 0
 MAX_COLOURS = 63
 PALETTE_FOLDER = Path(__file__).parent / "palettes"
 _HEX = re.compile(r"[0-9a-f]{6}")
+_GPL_ROW = re.compile(r"(\d+)\s+(\d+)\s+(\d+)(?:\s+(.*))?")
+_CHUNK = 1024  # colours a block of distances: (1024, 63) float32 stays in the cache
 _RGB_TO_LMS = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
@@ -40,20 +43,26 @@ class Palette:
     """Up to 63 colours and, before them, the transparent entry.
 
     name: what prompts and completions call it, or 'free' when the colours are spelt out.
-    colours: RRGGBB in lower case, entries 1…; ramps: tuples of entry numbers of one hue, dark to light.
+    colours: RRGGBB in lower case, entries 1…; ramps: name → entry numbers of one hue, dark to light.
     Raises InputError for an empty, overlong or misspelt palette.
     """
 
     name: str
     colours: tuple[str, ...]
-    ramps: tuple[tuple[int, ...], ...] = field(default=(), compare=False)
+    ramps: Mapping[str, tuple[int, ...]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self):
+        if not isinstance(self.name, str) or not self.name:
+            raise InputError(f"palette {self.name!r}: its name must be a word")
         if not 1 <= len(self.colours) <= MAX_COLOURS:
             raise InputError(f"palette {self.name!r}: {len(self.colours)} colours; it takes 1 to {MAX_COLOURS}")
         for colour in self.colours:
             if not _HEX.fullmatch(colour):
                 raise InputError(f"palette {self.name!r}: {colour!r} is not a colour; write six hex digits like 87ceeb")
+        object.__setattr__(self, "ramps", {name: tuple(ramp) for name, ramp in self.ramps.items()})
+        for name, ramp in self.ramps.items():
+            if not all(isinstance(entry, int) and 1 <= entry < len(self) for entry in ramp):
+                raise InputError(f"palette {self.name!r}: ramp {name!r} names an entry outside 1 to {len(self.colours)}")
 
     def __len__(self) -> int:
         """Number of entries, the transparent one included."""
@@ -65,12 +74,15 @@ class Palette:
         rgb = np.frombuffer(bytes.fromhex("".join(self.colours)), np.uint8).reshape(-1, 3)
         table = np.zeros((len(self), 4), np.uint8)
         table[1:, :3], table[1:, 3] = rgb, 255
+        table.flags.writeable = False  # cached and shared
         return table
 
     @cached_property
     def oklab(self) -> np.ndarray:
         """(colours, 3) float32: entries 1… in OKLab."""
-        return oklab(self.rgba[1:, :3])
+        lab = oklab(self.rgba[1:, :3])
+        lab.flags.writeable = False
+        return lab
 
     @cached_property
     def hash(self) -> str:
@@ -78,13 +90,15 @@ class Palette:
         return hashlib.sha256(",".join(self.colours).encode()).hexdigest()
 
     def to_json(self) -> dict:
-        return {"name": self.name, "hash": self.hash, "colours": list(self.colours), "ramps": [list(r) for r in self.ramps]}
+        """Plain lists and words: name, hash, colours, ramps."""
+        ramps = {name: list(ramp) for name, ramp in self.ramps.items()}
+        return {"name": self.name, "hash": self.hash, "colours": list(self.colours), "ramps": ramps}
 
     @classmethod
     def from_json(cls, data: dict) -> "Palette":
         """Inverse of `to_json`; raises InputError when a key is missing or the hash does not fit the colours."""
         try:
-            palette = cls(data["name"], tuple(data["colours"]), tuple(tuple(r) for r in data.get("ramps", ())))
+            palette = cls(data["name"], tuple(data["colours"]), data.get("ramps", {}))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"palette: {error!r}; expected an object with name and colours") from error
         if data.get("hash", palette.hash) != palette.hash:
@@ -96,29 +110,47 @@ def oklab(rgb: np.ndarray) -> np.ndarray:
     """(…, 3) uint8 sRGB → (…, 3) float32 OKLab, L in 0…1."""
     c = np.asarray(rgb, np.float64) / 255
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-    return (np.cbrt(linear @ _RGB_TO_LMS.T) @ _LMS_TO_LAB.T).astype(np.float32)
+    return _mix(_LMS_TO_LAB, np.cbrt(_mix(_RGB_TO_LMS, linear))).astype(np.float32)
+
+
+def _mix(matrix: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """(3, 3) times each of (…, 3). Not `@`: BLAS rounds by the size of the batch, and a pixel must not depend on its batch."""
+    return sum(matrix[:, k] * vectors[..., k, None] for k in range(3))
 
 
 def oklab_to_rgb(lab: np.ndarray) -> np.ndarray:
     """(…, 3) OKLab → (…, 3) uint8 sRGB; colours out of gamut are clipped channel by channel."""
-    lms = (np.asarray(lab, np.float64) @ np.linalg.inv(_LMS_TO_LAB).T) ** 3
-    linear = np.clip(lms @ np.linalg.inv(_RGB_TO_LMS).T, 0, 1)
+    linear = np.clip(oklab_to_linear(lab), 0, 1)
     srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     return np.round(srgb * 255).astype(np.uint8)
 
 
-def quantise(rgba: np.ndarray, palette: Palette, alpha_threshold: int = 128) -> np.ndarray:
-    """(H, W, 4) uint8 picture → (H, W) uint8 index grid: nearest entry in OKLab, below the threshold transparent.
+def oklab_to_linear(lab: np.ndarray) -> np.ndarray:
+    """(…, 3) OKLab → (…, 3) float64 linear-light sRGB, not clipped: a channel outside 0…1 means out of gamut."""
+    lms = _mix(np.linalg.inv(_LMS_TO_LAB), np.asarray(lab, np.float64)) ** 3
+    return _mix(np.linalg.inv(_RGB_TO_LMS), lms)
 
-    Distances are taken once for each distinct colour of the picture.
+
+def quantise(rgba: np.ndarray, palette: Palette, alpha_threshold: int = 128) -> np.ndarray:
+    """(…, H, W, 4) uint8 pictures → (…, H, W) uint8 index grids: nearest entry in OKLab, below the threshold transparent.
+
+    Distances are taken once for each distinct colour; of equally near entries the first wins.
     """
     packed = np.ascontiguousarray(rgba[..., :3]).astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
     colours, where = np.unique(packed, return_inverse=True)
     rgb = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=-1).astype(np.uint8)
-    distance = ((oklab(rgb)[:, None] - palette.oklab[None]) ** 2).sum(-1)  # (distinct, colours)
-    nearest = (distance.argmin(1) + 1).astype(np.uint8)
-    grid = nearest[where.reshape(packed.shape)]
+    grid = _nearest(oklab(rgb), palette.oklab)[where.reshape(packed.shape)]
     return np.where(rgba[..., 3] >= alpha_threshold, grid, TRANSPARENT).astype(np.uint8)
+
+
+def _nearest(lab: np.ndarray, entries: np.ndarray) -> np.ndarray:
+    """(n, 3) and (colours, 3) OKLab → (n,) uint8 palette index 1…"""
+    nearest = np.empty(len(lab), np.uint8)
+    for start in range(0, len(lab), _CHUNK):
+        block = lab[start : start + _CHUNK, None]
+        distance = sum((block[..., k] - entries[:, k]) ** 2 for k in range(3))  # (chunk, colours)
+        nearest[start : start + _CHUNK] = distance.argmin(1) + 1
+    return nearest
 
 
 @cache
@@ -127,49 +159,79 @@ def named(name: str) -> Palette:
     known = sorted(path.stem for path in PALETTE_FOLDER.glob("*.json"))
     if name not in known:
         raise InputError(f"palette {name!r}: unknown; there are {', '.join(known)}, or give a .gpl, .hex or indexed .png file")
-    return Palette.from_json(json.loads((PALETTE_FOLDER / f"{name}.json").read_text()))
+    return Palette.from_json(json.loads((PALETTE_FOLDER / f"{name}.json").read_text("utf-8")))
 
 
 def load(source: str | Path) -> Palette:
-    """A palette by name, or from a .gpl, .hex, .json or indexed .png file; duplicates are dropped, order is kept."""
+    """A palette by name, or from a .gpl, .hex, .json or indexed .png file, which then gives the name.
+
+    Order is kept; duplicates and transparent entries are dropped, and colours that an indexed .png does not use. A .json file
+    (`to_json`) is taken as it is. Raises InputError that names the file.
+    """
     path = Path(source)
-    readers = {".gpl": _read_gpl, ".hex": _read_hex, ".png": _read_png}
-    if path.suffix not in {*readers, ".json"}:
+    readers = {".gpl": _read_gpl, ".hex": _read_hex, ".png": _read_png, ".json": _read_json}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
         return named(str(source))
     try:
-        if path.suffix == ".json":
-            return Palette.from_json(json.loads(path.read_text()))
-        colours = readers[path.suffix](path)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a palette: {error}") from error
-    return Palette(re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "palette", tuple(dict.fromkeys(colours)))
+        return reader(path)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (OSError, ValueError, SyntaxError) as error:  # pillow raises SyntaxError for a broken PNG chunk
+        raise InputError(f"{path}: cannot be read as a palette: {str(error).splitlines()[0]}") from error
 
 
-def _read_gpl(path: Path) -> list[str]:
-    lines = path.read_text().splitlines()
-    if not lines or lines[0].strip() != "GIMP Palette":
-        raise InputError(f"{path}: not a GIMP palette; its first line must be 'GIMP Palette'")
-    rows = [re.match(r"\s*(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})(\s|$)", line) for line in lines[1:]]
-    triples = [tuple(map(int, row.groups()[:3])) for row in rows if row]
-    if any(value > 255 for triple in triples for value in triple):
-        raise InputError(f"{path}: a colour value is above 255")
-    return ["%02x%02x%02x" % triple for triple in triples]
+def _from_file(path: Path, colours: list[str]) -> Palette:
+    name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "palette"
+    palette = Palette(name, tuple(dict.fromkeys(colours)))
+    if (PALETTE_FOLDER / f"{name}.json").exists() and palette != named(name):
+        raise InputError(f"the name {name!r} belongs to a palette that ships with other colours; rename the file")
+    return palette
 
 
-def _read_hex(path: Path) -> list[str]:
-    return [line.strip().lstrip("#").lower() for line in path.read_text().splitlines() if line.strip()]
+def _read_json(path: Path) -> Palette:
+    return Palette.from_json(json.loads(path.read_text("utf-8-sig")))
 
 
-def _read_png(path: Path) -> list[str]:
+def _read_hex(path: Path) -> Palette:
+    lines = path.read_text("utf-8-sig").split()
+    return _from_file(path, [line.removeprefix("#").lower() for line in lines])
+
+
+def _read_gpl(path: Path) -> Palette:
+    """GIMP's text palette; Aseprite writes a fourth column, alpha, and says so in a 'Channels: RGBA' line."""
+    lines = [line.strip() for line in path.read_text("utf-8-sig", errors="replace").splitlines()]
+    if not lines or lines[0] != "GIMP Palette":
+        raise InputError("not a GIMP palette; its first line must be 'GIMP Palette'")
+    has_alpha, colours = False, []
+    for number, line in enumerate(lines[1:], 2):
+        if re.match(r"Channels:\s*RGBA$", line):
+            has_alpha = True
+        elif line and not re.match(r"#|Name:|Columns:|Channels:", line):
+            colours += _gpl_colour(line, number, has_alpha)
+    return _from_file(path, colours)
+
+
+def _gpl_colour(line: str, number: int, has_alpha: bool) -> list[str]:
+    row = _GPL_ROW.fullmatch(line)
+    values = [int(text) for text in row.groups()[:3]] if row else [256]
+    if max(values) > 255:
+        raise InputError(f"line {number}: {line[:40]!r} is not a colour; write three numbers of 0 to 255 and a name")
+    alpha = (row[4] or "").split()[:1] if has_alpha else []
+    return [] if alpha == ["0"] else [bytes(values).hex()]
+
+
+def _read_png(path: Path) -> Palette:
     from PIL import Image
 
     with Image.open(path) as image:
         if image.mode != "P":
-            raise InputError(f"{path}: not an indexed PNG (mode {image.mode}); save it with a palette")
+            raise InputError(f"not an indexed PNG (mode {image.mode}); save it with a palette")
         used = sorted({index for _, index in image.getcolors(256)})
-        table = image.convert("P").getpalette("RGBA")
-    entries = [table[4 * i : 4 * i + 4] for i in used]
-    return ["%02x%02x%02x" % tuple(entry[:3]) for entry in entries if entry[3] > 0]
+        image.apply_transparency()  # the tRNS chunk reaches the table only so
+        table = image.getpalette("RGBA")
+    entries = [table[4 * i : 4 * i + 4] for i in used if 4 * i < len(table)]
+    return _from_file(path, [bytes(entry[:3]).hex() for entry in entries if entry[3] > 0])
 
 
 def corpus_palette(colour_counts: dict[str, int], name: str, seed: int = 0) -> Palette:
@@ -183,9 +245,12 @@ def corpus_palette(colour_counts: dict[str, int], name: str, seed: int = 0) -> P
     rgb = np.array([list(bytes.fromhex(colour)) for colour in colours], np.uint8)
     if len(colours) > MAX_COLOURS:
         from sklearn.cluster import KMeans
+        from threadpoolctl import threadpool_limits
 
         weights = np.array([colour_counts[colour] for colour in colours], np.float64) ** 0.5  # rare colours matter too
-        means = KMeans(MAX_COLOURS, n_init=1, random_state=seed).fit(oklab(rgb), sample_weight=weights).cluster_centers_
+        with threadpool_limits(1):  # more threads add up in any order
+            fit = KMeans(MAX_COLOURS, n_init=1, random_state=seed).fit(oklab(rgb).astype(np.float64), sample_weight=weights)
+        means = fit.cluster_centers_
         rgb = np.unique(oklab_to_rgb(means), axis=0)
     rgb = rgb[np.lexsort((*rgb.T, oklab(rgb)[:, 0]))]
-    return Palette(name, tuple("%02x%02x%02x" % tuple(map(int, row)) for row in rgb))
+    return Palette(name, tuple(row.tobytes().hex() for row in rgb))

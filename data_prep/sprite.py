@@ -32,11 +32,7 @@ class Sprite:
     attribution: str = ""
 
     def __post_init__(self):
-        grid = np.array(self.grid, dtype=np.uint8, order="C")
-        if grid.ndim != 2 or not all(MIN_SIDE <= side <= MAX_SIDE for side in grid.shape):
-            raise InputError(f"sprite: shape {grid.shape}; it takes {MIN_SIDE} to {MAX_SIDE} pixels a side")
-        if grid.max() >= len(self.palette):
-            raise InputError(f"sprite: index {grid.max()} is beyond palette {self.palette.name!r} of {len(self.palette)} entries")
+        grid = _checked(self.grid, self.palette).astype(np.uint8, order="C")  # a copy: the caller may go on drawing
         grid.flags.writeable = False
         object.__setattr__(self, "grid", grid)
         object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))
@@ -47,7 +43,12 @@ class Sprite:
         head = [*self.grid.shape, self.palette.colours, self.caption, sorted(self.tags.items())]
         head += [self.source, self.licence, self.attribution]
         text = json.dumps(head, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(text.encode() + b"\0" + self.grid.tobytes()).hexdigest()
+        return hashlib.sha256(text.encode(errors="surrogatepass") + b"\0" + self.grid.tobytes()).hexdigest()
+
+    def __reduce__(self):
+        """Pickles as its constructor call: workers get it checked and read-only (a mappingproxy does not pickle)."""
+        words = (self.caption, dict(self.tags), self.source, self.licence, self.attribution)
+        return Sprite, (self.grid, self.palette, *words)
 
     def __eq__(self, other) -> bool:
         return isinstance(other, Sprite) and self.id == other.id
@@ -66,3 +67,19 @@ class Sprite:
     def rgba(self) -> np.ndarray:
         """(H, W, 4) uint8 picture."""
         return self.palette.rgba[self.grid]
+
+
+def _checked(grid, palette: Palette) -> np.ndarray:
+    """The grid as an array of whole numbers that fit; before the cast to uint8, which would wrap 256 to 0."""
+    try:
+        grid = np.asarray(grid)
+    except ValueError as error:
+        raise InputError("sprite: its rows are not equally long") from error
+    if grid.ndim != 2 or not all(MIN_SIDE <= side <= MAX_SIDE for side in grid.shape):
+        raise InputError(f"sprite: shape {grid.shape}; it takes {MIN_SIDE} to {MAX_SIDE} pixels a side")
+    if grid.dtype.kind not in "iu":
+        raise InputError(f"sprite: a grid of {grid.dtype}; it takes whole numbers")
+    worst = grid.min() if grid.min() < 0 else grid.max()
+    if not 0 <= worst < len(palette):
+        raise InputError(f"sprite: index {worst} is beyond palette {palette.name!r} of {len(palette)} entries")
+    return grid

@@ -1,0 +1,117 @@
+"""Contact sheets: many sprites on one picture, to be looked at. Reads and writes no file; gives PIL images.
+
+`contact_sheet` lays out any sprites, `by_cell` the 30 cells of the coverage table. Scaling is by nearest neighbour.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from data_prep.captions import CATEGORIES, ZONES
+from data_prep.sprite import Sprite
+
+BACKGROUND = (58, 66, 84)  # mid-dark: light and dark outlines both show
+INK = (235, 238, 242)
+GAP = 4  # pixels between sprites
+NONE = "none"  # how a sheet names a missing zone or category
+_LINE = 12  # height of a line of PIL's default font, pixels
+
+
+def contact_sheet(
+    sprites: Sequence[Sprite | np.ndarray],
+    columns: int = 8,
+    scale: int = 4,
+    background: tuple[int, int, int] = BACKGROUND,
+    captions: Sequence[str] | None = None,
+):
+    """Sprites or (H, W, 4) uint8 pictures in rows of `columns`, each pixel `scale` pixels wide → RGB PIL.Image.
+
+    Sprites of several sizes share one slot size. captions: one a sprite, cut to the slot's width.
+    """
+    from PIL import Image, ImageDraw
+
+    pictures = [_picture(sprite, scale) for sprite in sprites]
+    width, height = _slot(pictures, captions is not None)
+    rows = -(-len(pictures) // columns)
+    size = (columns * (width + GAP) + GAP, max(1, rows) * (height + GAP) + GAP)
+    sheet = Image.new("RGB", size, background)
+    draw = ImageDraw.Draw(sheet)
+    for index, picture in enumerate(pictures):
+        x, y = GAP + index % columns * (width + GAP), GAP + index // columns * (height + GAP)
+        sheet.paste(picture, (x + (width - picture.width) // 2, y), picture)
+        if captions is not None:
+            draw.text((x, y + height - _LINE), fit_text(captions[index], width), fill=INK, font=_font())
+    return sheet
+
+
+def by_cell(
+    cells: Mapping[tuple[str, str], Sequence[Sprite | np.ndarray]],
+    scale: int = 4,
+    columns: int = 3,
+    background: tuple[int, int, int] = BACKGROUND,
+):
+    """One block of `columns` sprites a row for each (zone, category): zones downwards, categories across → RGB PIL.Image.
+
+    The whole 5 × 6 table is drawn, empty cells too; sprites without zone or category get a row or column 'none'.
+    """
+    from PIL import Image, ImageDraw
+
+    zones, categories = _axis(ZONES, (zone for zone, _ in cells)), _axis(CATEGORIES, (category for _, category in cells))
+    sheets = {cell: contact_sheet(sprites, columns, scale, background) for cell, sprites in cells.items() if len(sprites)}
+    width = max([sheet.width for sheet in sheets.values()], default=64) + GAP
+    height = max([sheet.height for sheet in sheets.values()], default=64) + GAP
+    left, top = 8 * _LINE, _LINE + GAP
+    page = Image.new("RGB", (left + width * len(categories), top + height * len(zones)), background)
+    draw = ImageDraw.Draw(page)
+    for column, category in enumerate(categories):
+        draw.text((left + column * width + GAP, GAP // 2), category or NONE, fill=INK, font=_font())
+    for row, zone in enumerate(zones):
+        draw.text((GAP, top + row * height + GAP), zone or NONE, fill=INK, font=_font())
+        for column, category in enumerate(categories):
+            if (zone, category) in sheets:
+                page.paste(sheets[zone, category], (left + column * width, top + row * height))
+    return page
+
+
+def cells_of(sprites: Iterable[Sprite], most: int = 6) -> dict[tuple[str, str], list[Sprite]]:
+    """The first `most` sprites of each (zone, category) by their tags; '' where a tag is missing."""
+    cells: dict[tuple[str, str], list[Sprite]] = {}
+    for sprite in sprites:
+        cell = cells.setdefault((sprite.tags.get("zone", ""), sprite.tags.get("category", "")), [])
+        if len(cell) < most:
+            cell.append(sprite)
+    return cells
+
+
+def fit_text(text: str, width: int) -> str:
+    """The text, cut with '…' so that it takes at most `width` pixels in the sheet's font."""
+    font = _font()
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
+
+
+def _picture(sprite: Sprite | np.ndarray, scale: int):
+    from PIL import Image
+
+    rgba = sprite.rgba() if isinstance(sprite, Sprite) else np.asarray(sprite, np.uint8)
+    return Image.fromarray(rgba.repeat(scale, 0).repeat(scale, 1), "RGBA")
+
+
+def _slot(pictures: Sequence, has_captions: bool) -> tuple[int, int]:
+    """(width, height) that hold every picture, with a line of text below if there is one."""
+    width = max([picture.width for picture in pictures], default=1)
+    height = max([picture.height for picture in pictures], default=1)
+    return width, height + (_LINE + 2 if has_captions else 0)
+
+
+def _axis(known: Sequence[str], seen: Iterable[str]) -> list[str]:
+    return [*known, *sorted(set(seen) - set(known))]
+
+
+def _font():
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size=10)

@@ -1,0 +1,1 @@
+"""Sources: each module yields Sprites with caption, tags, source, licence and attribution."""

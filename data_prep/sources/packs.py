@@ -1,0 +1,311 @@
+"""Packs: a folder or a zip of pictures, as a person has it. Reads it in memory, writes nothing, extracts nothing.
+
+Convention: pictures beside a `metadata.jsonl` with one JSON object a line (`file_name`, and any of `label`, `text` or
+`caption`, `source`, `licence`, `attribution`, `zone`, `category`, `marine_group`, `tier`). Pictures without a line, or packs
+without that file, are labelled by their file name. Whatever cannot be used is reported to `dropped(name, reason)`.
+"""
+
+import hashlib
+import io
+import json
+import re
+import stat
+import warnings
+import zipfile
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from data_prep.captions import CATEGORIES, ZONES
+from data_prep.curate import Picture, tidy
+from data_prep.errors import InputError
+
+METADATA = "metadata.jsonl"
+SUFFIXES = frozenset(".png .apng .gif .webp .bmp .jpg .jpeg .tif .tiff".split())
+FORMATS = ("PNG", "GIF", "WEBP", "BMP", "JPEG", "TIFF")  # no format whose decoder runs another program
+MAX_BYTES = 16 * 2**20  # a picture's file
+MAX_METADATA_BYTES = 256 * 2**20
+MAX_PIXELS = 2**22  # checked before a pixel is decoded; sprites have at most 64×64
+GROUP_CATEGORY = {"fish": "reef_fish"} | {category: category for category in CATEGORIES}
+
+Dropped = Callable[[str, str], None]
+
+
+class Unusable(ValueError):
+    """Why one file of a pack cannot be used, in words."""
+
+
+@dataclass(frozen=True)
+class _Pack:
+    """names: '/'-separated paths inside the pack; read(name, limit): its bytes, or Unusable with the reason."""
+
+    names: list[str]
+    read: Callable[[str, int], bytes]
+
+
+def pictures(
+    path: str | Path,
+    seed: int = 1,
+    licences: Collection[str] = (),
+    exclude_sources: Collection[str] = (),
+    dropped: Dropped = lambda name, reason: None,
+) -> Iterator[Picture]:
+    """The pack's pictures in an order drawn from `seed`, so that the first n are a fair sample.
+
+    licences: only these, by their names in the metadata (empty: all); exclude_sources: not these.
+    Raises InputError when the path is missing or is neither a folder nor a zip; nothing else stops it.
+    """
+    path = Path(path)
+    with _opened(path, dropped) as pack:
+        rows = _metadata(pack, dropped)
+        for name in sorted(pack.names, key=lambda name: (_digest(f"{seed}:{name}"), name)):
+            if PurePosixPath(name).suffix.lower() not in SUFFIXES:
+                continue
+            row = rows.get(name, {})
+            reason = _unwanted(row, licences, exclude_sources)
+            if reason:
+                dropped(name, reason)
+                continue
+            try:
+                rgba, frames = decode(pack.read(name, MAX_BYTES))
+            except Unusable as error:
+                dropped(name, str(error))
+                continue
+            if frames:
+                dropped(f"{name}#2…", "animated: only the first frame is used")
+            yield _picture(name, rgba, row, tidy(path.stem))
+
+
+def fingerprint(path: str | Path) -> str:
+    """SHA-256 of the pack's content: the zip's bytes, or each file's name and bytes in a folder."""
+    path = Path(path)
+    digest = hashlib.sha256()
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    with _opened(path, lambda name, reason: None) as pack:
+        for name in pack.names:
+            digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
+            try:
+                digest.update(hashlib.sha256(pack.read(name, MAX_METADATA_BYTES)).digest())
+            except Unusable as error:
+                digest.update(str(error).encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+def decode(data: bytes) -> tuple[np.ndarray, bool]:
+    """A picture file's bytes → its first frame, (H, W, 4) uint8, and whether there are more.
+
+    Raises Unusable with the reason, whatever the bytes, and nothing else.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a bomb's warning: its size is judged here
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise Image.DecompressionBombError
+                return _rgba(image), bool(getattr(image, "is_animated", False))
+    except Image.DecompressionBombError as error:
+        raise Unusable(f"decompression bomb: more than {MAX_PIXELS} pixels") from error
+    except Image.UnidentifiedImageError as error:
+        raise Unusable("not a picture: no known format") from error
+    except Exception as error:  # decoders raise a dozen types on broken bytes; none may stop the run
+        raise Unusable(f"broken picture: {type(error).__name__}") from error
+
+
+def _rgba(image) -> np.ndarray:
+    """Any mode → (H, W, 4) uint8; 16-bit grey and float are scaled, not clipped."""
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = np.nan_to_num(np.asarray(image, np.float64), posinf=0, neginf=0)
+        scale = 255 / (65535 if image.mode != "F" else max(grey.max(), 1e-9))
+        grey = np.clip(grey * scale, 0, 255).astype(np.uint8)
+        return np.dstack([grey, grey, grey, np.full_like(grey, 255)])
+    return np.array(image.convert("RGBA"))
+
+
+# --- metadata -------------------------------------------------------------------------------------------------------
+
+
+def _metadata(pack: _Pack, dropped: Dropped) -> dict[str, dict]:
+    """Path in the pack → its metadata line; every `metadata.jsonl` counts, with paths relative to it."""
+    rows: dict[str, dict] = {}
+    names = set(pack.names)
+    for file in (name for name in pack.names if PurePosixPath(name).name == METADATA):
+        try:
+            lines = pack.read(file, MAX_METADATA_BYTES).decode("utf-8-sig", "replace").split("\n")
+        except Unusable as error:
+            dropped(file, str(error))
+            continue
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            name, row = _line(line, PurePosixPath(file).parent)
+            reason = row if isinstance(row, str) else _misplaced(name, names, rows)
+            if reason:
+                dropped(f"{file}:{number}", reason)
+            else:
+                rows[name] = row
+    return rows
+
+
+def _line(line: str, folder: PurePosixPath) -> tuple[str, dict | str]:
+    """(path in the pack, the line's object), or ('', reason)."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return "", "metadata: not JSON"
+    if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
+        return "", "metadata: no object with a file_name"
+    return str(folder / row["file_name"].replace("\\", "/")), row
+
+
+def _misplaced(name: str, names: set[str], rows: dict) -> str:
+    if climbs_out(name):
+        return "metadata: its path climbs out of the pack"
+    if name not in names:
+        return "metadata: no such picture in the pack"
+    return "metadata: duplicate name" if name in rows else ""
+
+
+def _unwanted(row: dict, licences: Collection[str], exclude_sources: Collection[str]) -> str:
+    licence, source = _words(row, "licence", "license"), _words(row, "source")
+    if licences and licence not in licences:
+        return f"licence left out: {licence or 'none stated'}"
+    return f"source left out: {source}" if source and source in exclude_sources else ""
+
+
+def _words(row: dict, *keys: str) -> str:
+    """The first of the keys that holds words, as one clean line, else ''."""
+    return next((tidy(row[key]) for key in keys if isinstance(row.get(key), str) and row[key].strip()), "")
+
+
+def _picture(name: str, rgba: np.ndarray, row: dict, pack_name: str) -> Picture:
+    label = _words(row, "label") or label_from_name(name)
+    zone, group = _words(row, "zone"), _words(row, "marine_group")
+    category = _words(row, "category")
+    tags = {
+        "label": label,
+        "zone": zone if zone in ZONES else "",
+        "category": category if category in CATEGORIES else GROUP_CATEGORY.get(group, ""),
+        "kind": "" if category in CATEGORIES else category,
+        "marine_group": group,
+    }
+    return Picture(
+        rgba,
+        tidy(name),
+        label=label,
+        caption=_words(row, "caption", "text"),
+        tags={key: value for key, value in tags.items() if value},
+        source=_words(row, "source") or pack_name,
+        licence=_words(row, "licence", "license"),
+        attribution=_words(row, "attribution", "author"),
+        vector=row.get("tier") == "R" or row.get("native_pixel_art") is False,
+    )
+
+
+def label_from_name(name: str) -> str:
+    """'sea/blue_fish_02.png' → 'blue fish'; a name without letters takes its folder's: 'crab/0001.png' → 'crab'."""
+    path = PurePosixPath(name)
+    for stem in (path.stem, path.parent.name):
+        stem = re.sub(r"_[0-9a-f]{8}$", "", stem)  # a content hash behind the name
+        words = " ".join(re.sub(r"[\d_\W]+", " ", stem).split()) if stem.isascii() else tidy(stem.replace("_", " "))
+        if words:
+            return words
+    return ""
+
+
+# --- folders and zips -----------------------------------------------------------------------------------------------
+
+
+def climbs_out(name: str) -> bool:
+    """Whether a path inside a pack is absolute, names a drive or goes up."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts or bool(re.match(r"[A-Za-z]:", name))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) and part != ".." for part in PurePosixPath(name).parts)
+
+
+@contextmanager
+def _opened(path: Path, dropped: Dropped) -> Iterator[_Pack]:
+    if path.is_dir():
+        yield _folder(path, dropped)
+    elif not path.exists():
+        raise InputError(f"{path}: no such folder or zip; give the path of a pack")
+    elif not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: neither a folder nor a zip; give a folder of pictures or a zip of them")
+    else:
+        try:
+            archive = zipfile.ZipFile(path)
+        except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+            raise InputError(f"{path}: its zip directory is broken ({error}); pack it again") from error
+        with archive:
+            yield _zip(archive, dropped)
+
+
+def _folder(path: Path, dropped: Dropped) -> _Pack:
+    root, names = path.resolve(), []
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        if _hidden(name):
+            continue
+        try:
+            inside = file.resolve().is_relative_to(root)
+            regular = stat.S_ISREG(file.stat().st_mode)  # neither a pipe nor a device: reading those may not end
+        except (OSError, RuntimeError):
+            dropped(name, "a link that leads nowhere")
+            continue
+        if regular and inside:
+            names.append(name)
+        elif not inside:
+            dropped(name, "a link that leads out of the pack")
+
+    def read(name: str, limit: int) -> bytes:
+        try:
+            with (path / name).open("rb") as file:
+                return _capped(file, limit)
+        except OSError as error:
+            raise Unusable(f"cannot be read: {error.strerror}") from error
+
+    return _Pack(names, read)
+
+
+def _zip(archive: zipfile.ZipFile, dropped: Dropped) -> _Pack:
+    members: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        if info.is_dir() or _hidden(info.filename):
+            continue
+        if climbs_out(info.filename):
+            dropped(tidy(info.filename), "its path climbs out of the pack")
+        elif info.filename in members:
+            dropped(tidy(info.filename), "duplicate name")
+        else:
+            members[info.filename] = info
+
+    def read(name: str, limit: int) -> bytes:
+        try:
+            with archive.open(members[name]) as file:
+                return _capped(file, limit)
+        except Unusable:
+            raise
+        except Exception as error:  # a broken, encrypted or oddly packed member: zlib, zipfile, NotImplemented, Runtime…
+            raise Unusable(f"broken zip member: {type(error).__name__}") from error
+
+    return _Pack(list(members), read)
+
+
+def _capped(file, limit: int) -> bytes:
+    data = file.read(limit + 1)  # a zip bomb is unpacked no further than this
+    if len(data) > limit:
+        raise Unusable(f"too large: more than {limit >> 20} MiB")
+    return data

@@ -1,0 +1,101 @@
+"""What the zone decides: which ramps, how dark, how big the eyes, what glows. `Look` is one sprite's share of it."""
+
+from dataclasses import dataclass
+
+from data_prep.sources.reef.dice import Dice
+
+HUES = ("brown", "red", "orange", "yellow", "green", "teal", "blue", "purple")
+PATTERNS = {"plain": 3, "stripes": 2, "spots": 2, "bands": 2}
+
+
+@dataclass(frozen=True)
+class Zone:
+    """base: step of the lit body (0 dark … 6 light); contrast: steps from shadow to light; line: step of the outline.
+
+    colours: weight of each ramp as main colour, the same for all categories, so that colour does not give them away.
+    """
+
+    base: float
+    contrast: float
+    line: int
+    rim: int  # how much lighter the outline is where the light falls
+    glow: float  # probability
+    eye: float  # size of eyes, 1 = shallows
+    teeth: float  # probability, where a plan has jaws
+    trail: float  # length of filaments, tails and arms
+    slim: float  # height of bodies
+    bare: float  # probability of no outline
+    colours: dict[str, float]
+
+
+ZONES = {
+    "shallows": Zone(4, 1.35, 1, 1, 0.05, 1.0, 0.0, 0.9, 1.06, 0.0,
+        {"brown": 0.7, "red": 1.2, "orange": 1.5, "yellow": 1.5, "green": 1, "teal": 1, "blue": 1.3, "purple": 1}),
+    "twilight": Zone(3, 1.2, 0, 1, 0.2, 1.25, 0.1, 1.0, 0.98, 0.0,
+        {"brown": 0.4, "red": 0.6, "orange": 0.3, "yellow": 0.3, "green": 0.7, "teal": 1.6, "blue": 2.4, "purple": 1.3}),
+    "midnight": Zone(1.7, 1.1, 0, 2, 0.8, 1.5, 0.9, 1.1, 0.94, 0.0,
+        {"brown": 1, "red": 1.3, "orange": 0.5, "yellow": 0.3, "green": 0.7, "teal": 0.9, "blue": 1.5, "purple": 1.5}),
+    "abyss": Zone(2.2, 1.5, 0, 3, 0.5, 1.2, 0.7, 1.35, 0.86, 0.0,
+        {"brown": 1, "red": 1.6, "orange": 1, "yellow": 0.4, "green": 0.5, "teal": 0.8, "blue": 0.9, "purple": 1.5}),
+    "hadal": Zone(5, 1.1, 3, 1, 0.25, 0.7, 0.1, 1.15, 1.0, 0.35,
+        {"brown": 0.9, "red": 1.6, "orange": 1.3, "yellow": 1, "green": 0.4, "teal": 0.7, "blue": 0.9, "purple": 1.1}),
+}  # fmt: skip
+EXTENT = {"small": (0.64, 0.70), "medium": (0.74, 0.85), "large": (0.92, 1.0)}  # longer side over the frame's
+SIZE_WEIGHTS = {"small": 1, "medium": 2, "large": 4}
+
+
+@dataclass(frozen=True)
+class Look:
+    """One sprite's style. main, second and glow are ramp names; the plan reads size, detail and the proportions."""
+
+    zone: str
+    size: int
+    main: str
+    second: str
+    light: str
+    pattern: str
+    facing: str
+    extent: float
+    glow: bool
+    teeth: bool
+    outline: bool
+    ink: bool  # outline in the neutral ramp instead of the body's own
+    base: float
+    lift: float  # how much lighter the second colour is than the main one
+    period: int  # pixels from one stripe to the next
+    phase: float
+    bend: float
+    eye: float
+    trail: float
+    slim: float
+
+    @property
+    def detail(self) -> int:
+        """0 up to 16 pixels, 1 up to 24, 2 above: how much anatomy there is room for."""
+        return (self.size > 16) + (self.size > 24)
+
+    @property
+    def settings(self) -> Zone:
+        return ZONES[self.zone]
+
+
+def choose(dice: Dice, zone: str, facings, size: int) -> Look:
+    """The style of one sprite; the same choices in the same order for every plan."""
+    settings = ZONES[zone]
+    main = dice.pick(settings.colours)
+    rest = {**settings.colours, "neutral": 1.6}
+    second = dice.pick({name: weight + 0.3 for name, weight in rest.items() if name != main})
+    bright = {"teal": 2, "blue": 2, "green": 1.5, "yellow": 1.5, "purple": 1, "orange": 0.5, "red": 0.5}
+    light = dice.pick({name: weight for name, weight in bright.items() if name not in (main, second)})
+    extent = dice.span(*EXTENT[dice.pick(SIZE_WEIGHTS)])
+    glow = dice.chance(settings.glow)
+    coarse = {16: (3, 4), 24: (4, 6)}.get(size, (max(4, size // 8), max(4, size // 4)))
+    return Look(
+        zone=zone, size=size, main=main, second=second, light=light, pattern=dice.pick(PATTERNS),
+        facing=dice.pick(facings), extent=extent, glow=glow, teeth=dice.chance(settings.teeth),
+        outline=not dice.chance(settings.bare), ink=dice.chance(0.12 if settings.line < 2 else 0.0),
+        base=settings.base - (glow and settings.base > 3) * 0.5 + dice.span(-0.3, 0.3),
+        lift=(1.0 if second == "neutral" else dice.pick([1.0, 1.0, -1.0]) if settings.base > 2 else 1.0),
+        period=dice.count(*coarse), phase=dice.roll(), bend=dice.span(0, 0.35), eye=settings.eye * dice.span(0.9, 1.1),
+        trail=settings.trail * dice.span(0.85, 1.15), slim=settings.slim * dice.span(0.95, 1.05),
+    )  # fmt: skip

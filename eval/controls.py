@@ -1,0 +1,145 @@
+"""Controls: drawings that need no model. Degenerate ones must lose on every metric that is to decide anything.
+
+Pure functions: a sprite in, a sprite of the same size, palette, caption and tags out, keyed by (seed, index, name).
+The honest controls are the held-out sprite itself and the nearest training sprite (by words, never by pixels).
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from data_prep.sprite import Sprite
+
+HELD_OUT = "held-out sprites"
+NEAREST = "nearest training sprite"
+_OWN_WORDS = ("zone", "category")  # tags that make two sprites the same subject
+
+GridControl = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+
+
+def main_entries(grid: np.ndarray, entries: int, count: int = 2) -> np.ndarray:
+    """The `count` most frequent opaque entries of an (H, W) index grid, filled up with the palette's first ones."""
+    frequency = np.bincount(grid.ravel(), minlength=entries).astype(np.int64)
+    frequency[0] = -1
+    order = np.argsort(-frequency, kind="stable")[:count]
+    return np.resize(order, count).astype(np.uint8)
+
+
+def noise(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+    """Each pixel drawn from the whole palette."""
+    return rng.integers(0, entries, grid.shape, dtype=np.uint8)
+
+
+def noise_2x2(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise in blocks of 2×2 pixels, so that neighbours agree."""
+    blocks = rng.integers(0, entries, [(side + 1) // 2 for side in grid.shape], dtype=np.uint8)
+    return np.kron(blocks, np.ones((2, 2), np.uint8))[: grid.shape[0], : grid.shape[1]]
+
+
+def checkerboard(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+    """The sprite's two main colours, pixel by pixel: the legacy score's favourite (bench.md)."""
+    rows, columns = np.indices(grid.shape)
+    return main_entries(grid, entries)[(rows + columns) % 2]
+
+
+def stripes(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+    """The two main colours in bands 1 to 3 pixels wide, lying or standing."""
+    position = np.indices(grid.shape)[rng.integers(2)]
+    return main_entries(grid, entries)[position // rng.integers(1, 4) % 2]
+
+
+def blank(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+    """Nothing drawn."""
+    return np.zeros_like(grid)
+
+
+def plain_square(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+    """A centred square of the main colour with about as many pixels as the sprite has."""
+    side = max(2, min(min(grid.shape), round(float(np.count_nonzero(grid)) ** 0.5)))
+    square = np.zeros_like(grid)
+    top, left = ((full - side) // 2 for full in grid.shape)
+    square[top : top + side, left : left + side] = main_entries(grid, entries)[0]
+    return square
+
+
+def shuffled_pixels(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+    """The very same pixels in another order: every histogram stays right."""
+    return rng.permutation(grid.ravel()).reshape(grid.shape)
+
+
+def scrambled_shape(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+    """Right palette, right texture, no shape: the sprite cut into blocks of 4×4 (2×2 under 8 pixels) and dealt anew."""
+    side = 4 if min(grid.shape) >= 8 else 2
+    down, across = (full // side for full in grid.shape)
+    core = grid[: down * side, : across * side].reshape(down, side, across, side).swapaxes(1, 2)
+    dealt = rng.permutation(core.reshape(-1, side, side)).reshape(down, across, side, side)
+    out = grid.copy()
+    out[: down * side, : across * side] = dealt.swapaxes(1, 2).reshape(down * side, across * side)
+    return out
+
+
+def half_erased(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+    """One half of what is drawn (left, right, top or bottom) made transparent."""
+    out, direction = grid.copy(), rng.integers(4)
+    rows, columns = np.nonzero(grid)
+    if rows.size:
+        middle_row, middle_column = (int(line.min() + line.max() + 1) // 2 for line in (rows, columns))
+        half = ((slice(middle_row), slice(None)), (slice(middle_row, None), slice(None)),
+                (slice(None), slice(middle_column)), (slice(None), slice(middle_column, None)))[direction]
+        out[half] = 0
+    return out
+
+
+DEGENERATE: dict[str, GridControl] = {
+    "noise": noise,
+    "noise 2x2": noise_2x2,
+    "checkerboard": checkerboard,
+    "stripes": stripes,
+    "blank": blank,
+    "plain square": plain_square,
+    "shuffled pixels": shuffled_pixels,
+    "right palette, scrambled shape": scrambled_shape,
+    "half erased": half_erased,
+}
+
+
+def degenerate(name: str, sprite: Sprite, seed: int, index: int) -> Sprite:
+    """The control `name` for one held-out sprite; the same (seed, index, name) gives the same pixels."""
+    rng = np.random.default_rng([seed, index, zlib.crc32(name.encode())])
+    grid = DEGENERATE[name](sprite.grid, len(sprite.palette), rng)
+    return replace(sprite, grid=grid, source=f"control: {name}")
+
+
+def nearest_training(sprite: Sprite, training: Sequence[Sprite]) -> Sprite | None:
+    """The training sprite of the same size and palette with the most equal tags, then words, then the smallest id.
+
+    Keeps the held-out sprite's caption and tags; None where no training sprite has its size and palette.
+    """
+    words = set(sprite.caption.lower().split())
+
+    def closeness(other: Sprite) -> tuple:
+        subject = sum(sprite.tags.get(tag) == other.tags.get(tag) for tag in _OWN_WORDS)
+        equal_tags = sum(other.tags.get(tag) == value for tag, value in sprite.tags.items())
+        return -subject, -equal_tags, -len(words & set(other.caption.lower().split())), other.id
+
+    fitting = [s for s in training if s.grid.shape == sprite.grid.shape and s.palette == sprite.palette]
+    if not fitting:
+        return None
+    return replace(sprite, grid=min(fitting, key=closeness).grid, source=f"control: {NEAREST}")
+
+
+def all_controls(
+    held_out: Sequence[Sprite], training: Sequence[Sprite] = (), seed: int = 0
+) -> Iterator[tuple[str, str, int, Sprite]]:
+    """(name, kind, index into held_out, sprite) of every control: honest ones first, then degenerate ones."""
+    for index, sprite in enumerate(held_out):
+        yield HELD_OUT, "honest", index, sprite
+    for index, sprite in enumerate(held_out):
+        nearest = nearest_training(sprite, training)
+        if nearest is not None:
+            yield NEAREST, "honest", index, nearest
+    for name in DEGENERATE:
+        for index, sprite in enumerate(held_out):
+            yield name, "degenerate", index, degenerate(name, sprite, seed, index)

@@ -1,0 +1,174 @@
+"""The files of a run folder: reading what may be broken, writing so that nothing is ever half there.
+
+Reads recipe.json, palette.json, references.jsonl, completions.jsonl, likelihoods.jsonl, training.npz and
+training_log.jsonl of `runs/<name>/`. Rows that cannot be used are counted with their cause, never raised: a run folder
+may come from a killed process or from strangers.
+"""
+
+import json
+import math
+import os
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+
+from data_prep.errors import InputError
+from data_prep.palette import Palette
+
+MAX_NAME = 100  # characters of a generator's name or a mode
+KINDS = ("model", "degenerate", "honest")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Usable rows of one file, and cause → number of the others."""
+
+    rows: list[dict]
+    unusable: Counter = field(default_factory=Counter)
+
+
+def read_json(path: Path, required: bool = True) -> dict:
+    """An object from a file; {} for a missing file that is not required. Raises InputError."""
+    if not path.exists() and not required:
+        return {}
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a run folder?") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({str(error)[:80]}); write it anew with the command that made it") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: holds no JSON object")
+    return data
+
+
+def read_palette(folder: Path) -> Palette:
+    return Palette.from_json(read_json(folder / "palette.json"))
+
+
+def read_rows(path: Path, check: Callable[[dict], str | None], required: bool = True) -> Rows:
+    """The rows of a .jsonl file that `check` has no complaint about; the others are counted under its words.
+
+    A last line that was cut off (no newline, no JSON) is left out with a warning: a run that was killed goes on there.
+    """
+    if not path.exists() and not required:
+        return Rows([])
+    usable, unusable = [], Counter()
+    for line, last in _lines(path):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):  # also integers of 5,000 digits and nests of 100,000 brackets
+            if last and not line.endswith(b"\n"):
+                warnings.warn(f"{path.name}: the last line is cut off and was left out", stacklevel=2)
+                unusable["last line cut off"] += 1
+            else:
+                unusable["no JSON"] += 1
+            continue
+        complaint = check(row) if isinstance(row, dict) else "no JSON object"
+        if complaint:
+            unusable[complaint] += 1
+        else:
+            usable.append(row)
+    return Rows(usable, unusable)
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, bool]]:
+    """Lines that are not white space, each with whether it is the last."""
+    try:
+        with path.open("rb") as file:
+            held = None
+            for line in file:
+                if not line.strip():
+                    continue
+                if held is not None:
+                    yield held, False
+                held = line
+            if held is not None:
+                yield held, True
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a run folder?") from error
+
+
+def is_word(value) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME
+
+
+def is_side(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 10_000
+
+
+def number(value) -> float | None:
+    """A finite number as float; None for everything else, True and NaN included."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        value = float(value)
+    except OverflowError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def check_drawing(row: dict) -> str | None:
+    """What makes a completion or a reference unusable, or None. A missing or odd text is an invalid drawing, not that."""
+    for key in ("request_id", "generator", "mode"):
+        if not is_word(row.get(key)):
+            return f"no {key}"
+    if row.get("kind") not in KINDS:
+        return "no kind"
+    return None if is_side(row.get("height")) and is_side(row.get("width")) else "no size"
+
+
+def check_reference(row: dict) -> str | None:
+    if not is_word(row.get("request_id")):
+        return "no request_id"
+    if not isinstance(row.get("text"), str):
+        return "no text"
+    return None if is_side(row.get("height")) and is_side(row.get("width")) else "no size"
+
+
+def check_likelihood(row: dict) -> str | None:
+    if not is_word(row.get("request_id")) or not is_word(row.get("generator")):
+        return "no request_id or generator"
+    if row.get("condition") not in ("caption", "shuffled", "empty"):
+        return "no condition"
+    bits, pixels = number(row.get("bits")), number(row.get("pixels"))
+    return None if bits is not None and bits >= 0 and pixels is not None and pixels > 0 else "no bits or pixels"
+
+
+def check_log(row: dict) -> str | None:
+    return None if number(row.get("step")) is not None else "no step"
+
+
+def read_training(folder: Path, entries: int) -> np.ndarray | None:
+    """`grids` of training.npz, (N, H, W) uint8, or None where there is no such file. Raises InputError."""
+    path = folder / "training.npz"
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            grids = archive["grids"]
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: no array 'grids' to be read ({str(error)[:80]}); remove the file or draw again") from error
+    if grids.ndim != 3 or grids.dtype != np.uint8 or (grids.size and grids.max() >= entries):
+        raise InputError(f"{path}: 'grids' must be (N, H, W) uint8 within the palette's {entries} entries")
+    return grids if len(grids) else None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes UTF-8 beside `path`, then puts it in place: readers see the old file or the new one."""
+    with NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            file.write(text.encode("utf-8", "backslashreplace"))
+            file.close()
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,211 @@
+"""From scored drawings to the numbers of a run: means with intervals, sanity of each metric, comparisons.
+
+Pure functions on rows of scores.jsonl and likelihoods.jsonl; `score.py` writes the result as summary.json.
+
+A metric is *sane* when, on the same prompts, held-out sprites are better than every degenerate control and the 95 %
+interval of the paired difference leaves no doubt. One that a control matches or beats is kept, shown in grey, and
+decides nothing. Where fewer than five prompts or no controls are there, `sane` is null: not checked.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from eval.controls import DEGENERATE, HELD_OUT, NEAREST
+from eval.metrics import intervals, legacy, likelihood
+from eval.run_folder import Rows
+
+MIN_PROMPTS = 5
+MAX_CAUSES = 5
+
+
+@dataclass(frozen=True)
+class Metric:
+    """direction: 'higher', 'lower', or 'near' where nearer to the held-out sprites' value is better. unit: '%', 's', ''."""
+
+    name: str
+    label: str
+    group: str  # judged, described, format, cost or legacy
+    direction: str
+    unit: str
+    says: str
+
+
+METRICS = (
+    Metric("sprite_like_in_colour", "sprite-like, right colour", "judged", "higher", "%", "built like a training sprite and in the main colour that was asked for"),
+    Metric("sprite_like", "sprite-like", "judged", "higher", "%", "shape statistics within the central 95 % of training sprites"),
+    Metric("colour_right", "right colour", "judged", "higher", "%", "main hue ramp is the colour that was asked for"),
+    Metric("empty", "empty", "judged", "lower", "%", "drawings with less than 2 % opaque pixels"),
+    Metric("duplicate", "duplicates", "judged", "lower", "%", "drawings that repeat an earlier one pixel by pixel"),
+    Metric("nearest_training", "nearest training sprite", "judged", "near", "%", "pixels shared with the nearest training sprite; 100 % is a copy"),
+    Metric("opaque_share", "opaque", "described", "near", "%", "opaque pixels"),
+    Metric("size_in_frame", "size in frame", "described", "near", "%", "longer side of the bounding box over the frame's"),
+    Metric("largest_component", "in one piece", "described", "near", "%", "opaque pixels in the largest connected shape"),
+    Metric("speckle", "speckle", "described", "near", "%", "opaque pixels without a neighbour of their colour"),
+    Metric("neighbour_agreement", "equal neighbours", "described", "near", "%", "neighbouring pixels of one colour"),
+    Metric("colours", "colours", "described", "near", "", "distinct palette entries used"),
+    Metric("off_centre", "off centre", "described", "near", "%", "bounding box's centre from the frame's"),
+    Metric("straight_edge", "straight edge", "described", "near", "%", "longest straight run of the outline over the longer side"),
+    Metric("strict_valid", "strictly valid", "format", "higher", "%", "parses as the drawing that was asked for"),
+    Metric("lenient_valid", "leniently valid", "format", "higher", "%", "parses once fences, chatter and lists of integers are forgiven"),
+    Metric("first_error_row", "first error at", "format", "higher", "%", "height of the first fault, where there is one with a place"),
+    Metric("seconds", "seconds a drawing", "cost", "lower", "s", "wall clock"),
+    Metric("tokens", "tokens a drawing", "cost", "lower", "", "tokens in the completion"),
+    *(Metric(f"legacy_{name}", name.replace("_", " "), "legacy", "higher", "", "Pixel Art Bench, as published")
+      for name in (legacy.QUALITY, *legacy.NAMES)),
+)  # fmt: skip
+NAMES = tuple(metric.name for metric in METRICS)
+
+Cell = dict[str, np.ndarray]  # metric → (2, prompts) float64: sum over a prompt's drawings, number of them
+
+
+def summarise(scored: list[dict], likelihoods: list[dict], recipe: dict, unusable: dict[str, Counter]) -> dict:
+    """Everything that the report shows, as one JSON object."""
+    seed = recipe["seed"] if isinstance(recipe.get("seed"), int) else 0
+    prompts = {request: place for place, request in enumerate(dict.fromkeys(row["request_id"] for row in scored))}
+    cells = _cells(scored, prompts)
+    roles = roles_of(recipe, [key[0] for key in cells if cells[key]["kind"] == "model"])
+    return {
+        "format": 1,
+        "seed": seed,
+        "resamples": intervals.RESAMPLES,
+        "level": intervals.LEVEL,
+        "prompts": len(prompts),
+        "drawings": len(scored),
+        "unusable_rows": {name: dict(counter.most_common(MAX_CAUSES)) for name, counter in unusable.items() if counter},
+        "roles": roles,
+        "metrics": [_metric_json(metric, cells, seed) for metric in METRICS],
+        "generators": [_generator_json(key, cells, scored, seed) for key in sorted(cells, key=lambda key: _order(key, cells, roles))],
+        "likelihoods": _likelihoods_json(likelihoods, roles, seed),
+        "comparisons": _comparisons(cells, likelihoods, roles, seed),
+    }
+
+
+def causes(rows: Rows) -> str:
+    """'3 no text, 1 no JSON' for a message; 'the file is empty' without any."""
+    return ", ".join(f"{count} {cause}" for cause, count in rows.unusable.most_common(MAX_CAUSES)) or "the file is empty"
+
+
+def roles_of(recipe: dict, models: list[str]) -> dict[str, str | None]:
+    """Which generator is the adapter and which the base model: as recipe['roles'] says, else by name."""
+    named = recipe["roles"] if isinstance(recipe.get("roles"), dict) else {}
+    models = list(dict.fromkeys(models))
+    base = named.get("base", next((name for name in models if name.startswith("base")), None))
+    adapter = named.get("adapter", next((name for name in models if name != base), None))
+    return {role: name if name in models else None for role, name in (("adapter", adapter), ("base", base))}
+
+
+def _cells(scored: list[dict], prompts: dict[str, int]) -> dict[tuple[str, str], dict]:
+    """(generator, mode) → {'kind', 'table': metric → (2, prompts)}."""
+    cells: dict[tuple[str, str], dict] = {}
+    for row in scored:
+        key = row["generator"], row["mode"]
+        cell = cells.setdefault(key, {"kind": row["kind"], "table": {name: np.zeros((2, len(prompts))) for name in NAMES}})
+        place = prompts[row["request_id"]]
+        for name, value in row["metrics"].items():
+            if value is not None:
+                cell["table"][name][:, place] += value, 1
+    return cells
+
+
+def _order(key: tuple[str, str], cells: dict, roles: dict) -> tuple:
+    """Adapter, base model, other models, held-out, nearest, degenerate controls; each by mode."""
+    name, mode = key
+    kind = ("model", "honest", "degenerate").index(cells[key]["kind"])
+    first = [roles["adapter"], roles["base"], HELD_OUT, NEAREST, *DEGENERATE]
+    return kind, first.index(name) if name in first else len(first), name, mode != "grammar", mode
+
+
+def _means(pair: np.ndarray) -> np.ndarray:
+    """(2, prompts) sums and counts → (prompts,) means, NaN where nothing was measured."""
+    return np.divide(pair[0], pair[1], out=np.full(pair.shape[1], np.nan), where=pair[1] > 0)
+
+
+def _metric_json(metric: Metric, cells: dict, seed: int) -> dict:
+    held_out = next((cell["table"][metric.name] for (name, _), cell in cells.items() if name == HELD_OUT), None)
+    rivals = {name: cell["table"][metric.name] for (name, _), cell in cells.items() if cell["kind"] == "degenerate"}
+    fooled_by, checked = [], 0
+    for name, rival in rivals.items():
+        verdict = None if held_out is None else _fooled(metric.direction, held_out, rival, seed)
+        checked += verdict is not None
+        if verdict:
+            fooled_by.append(name)
+    sane = None if metric.group == "cost" or not checked else not fooled_by
+    fields = ("name", "label", "group", "direction", "unit", "says")
+    return {**{field: getattr(metric, field) for field in fields}, "sane": sane, "fooled_by": fooled_by}
+
+
+def _fooled(direction: str, held_out: np.ndarray, rival: np.ndarray, seed: int) -> bool | None:
+    """Does the control match or beat the held-out sprites? None where five prompts in common are not to be had."""
+    gap = intervals.paired_difference(_means(held_out), _means(rival), seed)
+    if gap.n < MIN_PROMPTS:
+        return None
+    if direction == "near":
+        return gap.low <= 0 <= gap.high
+    return gap.low <= 0 if direction == "higher" else gap.high >= 0
+
+
+def _generator_json(key: tuple[str, str], cells: dict, scored: list[dict], seed: int) -> dict:
+    rows = [row for row in scored if (row["generator"], row["mode"]) == key]
+    table = cells[key]["table"]
+    faults = Counter(row["error"] for row in rows if row["error"])
+    forgiven = Counter(what for row in rows for what in row["forgiven"])
+    return {
+        "generator": key[0],
+        "mode": key[1],
+        "kind": cells[key]["kind"],
+        "drawings": len(rows),
+        "prompts": len({row["request_id"] for row in rows}),
+        "seeds": sorted({int(row["seed"]) for row in rows if row["seed"] is not None})[:10],
+        "recipe_hashes": sorted({row["recipe_hash"] for row in rows if row["recipe_hash"]})[:5],
+        "palette_hashes": sorted({row["palette_hash"] for row in rows if row["palette_hash"]})[:5],
+        "faults": dict(faults.most_common(MAX_CAUSES)),
+        "forgiven": dict(forgiven.most_common(MAX_CAUSES)),
+        "metrics": {name: intervals.ratio(*table[name], seed).to_json() for name in NAMES},
+    }
+
+
+def _by_generator(rows: Iterable[dict]) -> dict[str, list[dict]]:
+    groups = defaultdict(list)
+    for row in rows:
+        groups[row["generator"]].append({**row, **{h: _share(row.get(h)) for h in likelihood.HABITS}})
+    return groups
+
+
+def _share(value) -> float | None:
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1.000001 else None
+
+
+def _likelihoods_json(rows: list[dict], roles: dict, seed: int) -> list[dict]:
+    groups = _by_generator(rows)
+    first = [roles["base"], roles["adapter"]]
+    names = sorted(groups, key=lambda name: (first.index(name) if name in first else 2, name))
+    return [
+        {"generator": name, **{what: value.to_json() for what, value in likelihood.summary(groups[name], seed).items()}}
+        for name in names
+    ]
+
+
+def _comparisons(cells: dict, likelihoods: list[dict], roles: dict, seed: int) -> list[dict]:
+    """Adapter against base model and against held-out sprites, paired on the same prompts; `mean` is a − b.
+
+    'shared' is the mode both were drawn in; bits per pixel are compared on the right captions.
+    """
+    adapter, base = roles["adapter"], roles["base"]
+    found = []
+    modes = [mode for name, mode in cells if name == adapter]
+    pairs = [((adapter, mode), (base, mode)) for mode in modes] + [((adapter, mode), (HELD_OUT, "control")) for mode in modes]
+    for a, b in pairs:
+        if a in cells and b in cells:
+            for metric in METRICS:
+                if metric.group in ("judged", "format"):
+                    gap = intervals.paired_difference(*(_means(cells[key]["table"][metric.name]) for key in (a, b)), seed)
+                    found.append({"metric": metric.name, "a": a[0], "b": b[0], "mode": a[1], **gap.to_json()})
+    groups = _by_generator(likelihoods)
+    if adapter in groups and base in groups:
+        right = {name: likelihood.by_condition(groups[name])[likelihood.RIGHT] for name in (adapter, base)}
+        saved = likelihood.gain(right[base], right[adapter], seed)
+        found.append({"metric": "bits_saved", "a": adapter, "b": base, "mode": "likelihood", **saved.to_json()})
+    return [comparison for comparison in found if comparison["n"]]

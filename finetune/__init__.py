@@ -1,0 +1,1 @@
+"""Pairs → adapter. Imports `data_prep`, never `eval`."""

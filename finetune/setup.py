@@ -1,0 +1,147 @@
+"""From a resolved recipe to a trainer that is ready to run, and from a trained one to its adapter folder."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_prep import grid_text
+from data_prep.errors import InputError
+from data_prep.palette import Palette
+from finetune.adapter_folder import FACTS, AdapterFacts, load_palette, write_adapter
+from finetune.base_models import BaseModel, load_model, load_tokenizer, resolve
+from finetune.callbacks import StepLine, peak_memory_gb
+from finetune.cell_tokens import CellTokens
+from finetune.config import RunConfig
+from finetune.likelihood import Query, likelihoods
+from finetune.trainer import GridSFTTrainer, tokenise
+
+MASSES = ("allowed_mass", "separator_probability", "end_probability")
+
+
+def finished_adapter(folder: Path, recipe_hash: str) -> bool:
+    """Whether the adapter of this recipe is there; raises InputError when another recipe's is."""
+    if not (folder / FACTS).is_file():
+        return False
+    if AdapterFacts.load(folder).recipe_hash != recipe_hash:
+        raise InputError(f"{folder}: holds the adapter of another recipe; choose another output_dir or remove it")
+    return True
+
+
+def load_run(config: RunConfig) -> "Run":
+    """Loads tokenizer, dataset and palette, and checks that they fit together."""
+    from datasets import load_dataset
+
+    base = resolve(config.model.model_name_or_path)
+    tokens = CellTokens(load_tokenizer(base))
+    folder = Path(config.recipe.dataset)
+    data = load_dataset("parquet", data_files={s: str(folder / "data" / f"{s}-*.parquet") for s in ("train", "validation")})
+    return Run(config, base, tokens, data, load_palette(folder), json.loads((folder / "manifest.json").read_text()))
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that one training run is made of."""
+
+    config: RunConfig
+    base: BaseModel
+    tokens: CellTokens
+    data: object  # DatasetDict
+    palette: Palette
+    manifest: dict
+
+    def trainer(self) -> GridSFTTrainer:
+        """The trainer, its model and its adapter. Seeds are set by TRL before LoRA is built."""
+        from transformers import PrinterCallback
+        from trl import get_peft_config
+
+        self.config.model.use_peft = True
+        args = self.config.training
+        Path(args.output_dir).mkdir(parents=True, exist_ok=True)
+        sprites_per_step = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+        trainer = GridSFTTrainer(
+            model=self.model(),
+            args=args,
+            train_dataset=self.tokenised("train"),
+            processing_class=self.tokens.tokenizer,
+            peft_config=get_peft_config(self.config.model),
+            callbacks=[StepLine(Path(args.output_dir) / "training_log.jsonl", sprites_per_step)],
+            allowed_ids=self.tokens.allowed_ids([self.palette]),
+            full_head_every=self.config.recipe.full_head_every,
+        )
+        trainer.remove_callback(PrinterCallback)  # the step line says it already
+        return trainer
+
+    def model(self):
+        """The base model in the recipe's dtype, quantised where the recipe says so, or of random weights in its shape."""
+        from trl import get_quantization_config
+
+        model_args = self.config.model
+        if self.config.recipe.random_init:
+            return _random_model(self.base, self.config.training.seed, model_args.dtype)
+        options = {"attn_implementation": model_args.attn_implementation} if model_args.attn_implementation else {}
+        quantisation = get_quantization_config(model_args)
+        return load_model(self.base, model_args.dtype, **options, **({"quantization_config": quantisation} if quantisation else {}))
+
+    def tokenised(self, split: str):
+        """input_ids and labels of a split; only what the trainer reads is kept."""
+        data = self.data[split]
+        return data.map(tokenise, fn_kwargs={"tokens": self.tokens}, remove_columns=data.column_names, desc=f"tokenising {split}")
+
+    def last_checkpoint(self) -> str | None:
+        from transformers.trainer_utils import get_last_checkpoint
+
+        return get_last_checkpoint(self.config.training.output_dir)
+
+    def measure(self, trainer) -> dict[str, float]:
+        """Means over the first validation sprites that have a caption; every process measures, so that none waits."""
+        rows = self.data["validation"].select(range(min(self.config.recipe.eval_sprites, len(self.data["validation"]))))
+        model = trainer.accelerator.unwrap_model(trainer.model).eval()
+        found = list(likelihoods(model, (self._query(row) for row in rows)))
+        model.train()
+        if not found:
+            raise InputError(f"dataset {self.config.recipe.dataset}: no validation sprites")
+        means = {key: float(np.mean([getattr(one, key) for one in found])) for key in MASSES}
+        return {"bits_per_pixel": sum(one.bits for one in found) / sum(one.pixels for one in found), **means}
+
+    def _query(self, row: dict) -> Query:
+        sprite = grid_text.read(row["completion"][0]["content"], {self.palette.name: self.palette})
+        schedule = self.tokens.schedule(sprite.palette, sprite.height, sprite.width)
+        return Query(self.tokens.prompt_ids(row["prompt"]), schedule, sprite.grid)
+
+    def write(self, folder: Path, trainer, measured: dict) -> None:
+        """Writes the adapter folder."""
+        metrics = {**measured, "eval_sprites": self.config.recipe.eval_sprites, "seed": self.config.training.seed}
+        metrics |= {"peak_memory_gb": peak_memory_gb()}
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        template = self.tokens.tokenizer.chat_template
+        write_adapter(folder, model, template, self.palette, self.facts(trainer), self.resolved(), metrics)
+
+    def facts(self, trainer) -> AdapterFacts:
+        args, train = self.config.training, self.data["train"]
+        sizes = sorted(set(zip(train["height"], train["width"], strict=True)))
+        return AdapterFacts(
+            name=Path(args.output_dir).name,
+            base_hub_id=self.config.recipe.base_hub_id or self.base.hub_id,
+            base_sha256=self.base.sha256,
+            recipe_hash=self.config.hash,
+            dataset_hash=self.manifest["recipe_hash"],
+            palette_hash=self.palette.hash,
+            sizes=tuple(sizes),
+            tasks=tuple(sorted(set(train["task"]))),
+            sprites_seen=trainer.state.global_step * trainer._train_batch_size * args.gradient_accumulation_steps * args.world_size,
+            licences=tuple(sorted(set(train["licence"]))),
+        )
+
+    def resolved(self) -> dict:
+        """Every key that was set, and the values of our own that were not."""
+        return {**asdict(self.config.recipe), **self.config.given}
+
+
+def _random_model(base: BaseModel, seed: int, dtype: str):
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, set_seed
+
+    set_seed(seed)
+    return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base.location), dtype=getattr(torch, dtype))

@@ -1,0 +1,52 @@
+"""Trains a LoRA adapter to draw.
+
+    accelerate launch finetune/train.py --config finetune/recipes/demo_cpu.yaml [--key value …]
+
+Reads the recipe, the prepared dataset that it names and the base model. Writes checkpoints and `training_log.jsonl` to
+`output_dir`, and the finished adapter to `output_dir/adapter`. Run again, it goes on at the last checkpoint, or does
+nothing when the adapter of this very recipe is finished. Exit code 2 for bad input.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from data_prep.errors import InputError
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        train(arguments)
+    except InputError as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def train(arguments: list[str]) -> Path:
+    """The whole run; returns the adapter's folder."""
+    from finetune.config import parse
+    from finetune.setup import finished_adapter, load_run
+
+    config = parse(arguments)
+    folder = Path(config.training.output_dir) / "adapter"
+    if finished_adapter(folder, config.hash):
+        print(f"{folder}: finished already with this recipe; reused")
+        return folder
+    run = load_run(config)
+    trainer = run.trainer()
+    before = run.measure(trainer)
+    result = trainer.train(resume_from_checkpoint=run.last_checkpoint())
+    after = run.measure(trainer)
+    if trainer.is_world_process_zero():
+        run.write(folder, trainer, {"before": before, "after": after, "train_seconds": result.metrics["train_runtime"]})
+        print(f"{folder}: bits per pixel {before['bits_per_pixel']:.3f} before, {after['bits_per_pixel']:.3f} after")
+    trainer.end()
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
