@@ -52,24 +52,23 @@ def by_cell(
 ):
     """One block of `columns` sprites a row for each (zone, category): zones downwards, categories across → RGB PIL.Image.
 
-    The whole 5 × 6 table is drawn, empty cells too; sprites without zone or category get a row or column 'none'.
+    The whole 5 × 6 table is drawn, rows and columns without a sprite as a bare name; sprites without zone or category get a
+    row or column 'none'.
     """
     from PIL import Image, ImageDraw
 
     zones, categories = _axis(ZONES, (zone for zone, _ in cells)), _axis(CATEGORIES, (category for _, category in cells))
     sheets = {cell: contact_sheet(sprites, columns, scale, background) for cell, sprites in cells.items() if len(sprites)}
-    width = max([sheet.width for sheet in sheets.values()], default=64) + GAP
-    height = max([sheet.height for sheet in sheets.values()], default=64) + GAP
-    left, top = 8 * _LINE, _LINE + GAP
-    page = Image.new("RGB", (left + width * len(categories), top + height * len(zones)), background)
+    lefts = _edges(8 * _LINE, [[sheet.width for cell, sheet in sheets.items() if cell[1] == name] for name in categories], 6 * _LINE)
+    tops = _edges(_LINE + GAP, [[sheet.height for cell, sheet in sheets.items() if cell[0] == name] for name in zones], _LINE)
+    page = Image.new("RGB", (lefts[-1], tops[-1]), background)
     draw = ImageDraw.Draw(page)
-    for column, category in enumerate(categories):
-        draw.text((left + column * width + GAP, GAP // 2), category or NONE, fill=INK, font=_font())
-    for row, zone in enumerate(zones):
-        draw.text((GAP, top + row * height + GAP), zone or NONE, fill=INK, font=_font())
-        for column, category in enumerate(categories):
-            if (zone, category) in sheets:
-                page.paste(sheets[zone, category], (left + column * width, top + row * height))
+    for left, category in zip(lefts, categories, strict=False):
+        draw.text((left + GAP, GAP // 2), category or NONE, fill=INK, font=_font())
+    for top, zone in zip(tops, zones, strict=False):
+        draw.text((GAP, top + GAP // 2), zone or NONE, fill=INK, font=_font())
+    for (zone, category), sheet in sheets.items():
+        page.paste(sheet, (lefts[categories.index(category)], tops[zones.index(zone)]))
     return page
 
 
@@ -109,6 +108,14 @@ def _slot(pictures: Sequence, has_captions: bool) -> tuple[int, int]:
 
 def _axis(known: Sequence[str], seen: Iterable[str]) -> list[str]:
     return [*known, *sorted(set(seen) - set(known))]
+
+
+def _edges(start: int, sizes: Sequence[Sequence[int]], least: int) -> list[int]:
+    """Where each row or column of the table begins, and where the last one ends, in pixels."""
+    edges = [start]
+    for found in sizes:
+        edges.append(edges[-1] + max([least, *found]) + GAP)
+    return edges
 
 
 def _font():

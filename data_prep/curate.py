@@ -180,8 +180,8 @@ _ADJECTIVES = _set(
 )
 _LINKS = _set("of with in on and over under behind showing for at to from")
 _UNCOUNTED = _set(
-    "air algae armor armour art bread cheese clothing coral feet fire food gold grass hair ice jewelry kelp lava leather lightning "
-    "mail meat men metal mice money moss mud people rice sand seaweed sheep silver smoke teeth water wheat women wood"
+    "air algae armor armour art bread cheese clothing coral feet fire food gold grass hair ice jewelry kelp lava leather "
+    "lightning mail meat men metal mice money moss mud people rice sand seaweed sheep silver smoke teeth water wheat women wood"
 )
 
 

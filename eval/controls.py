@@ -86,8 +86,12 @@ def half_erased(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.
     rows, columns = np.nonzero(grid)
     if rows.size:
         middle_row, middle_column = (int(line.min() + line.max() + 1) // 2 for line in (rows, columns))
-        half = ((slice(middle_row), slice(None)), (slice(middle_row, None), slice(None)),
-                (slice(None), slice(middle_column)), (slice(None), slice(middle_column, None)))[direction]
+        half = (
+            (slice(middle_row), slice(None)),
+            (slice(middle_row, None), slice(None)),
+            (slice(None), slice(middle_column)),
+            (slice(None), slice(middle_column, None)),
+        )[direction]
         out[half] = 0
     return out
 

@@ -5,6 +5,7 @@ training_log.jsonl of `runs/<name>/`. Rows that cannot be used are counted with 
 may come from a killed process or from strangers.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from data_prep.errors import InputError
 from data_prep.palette import Palette
 
 MAX_NAME = 100  # characters of a generator's name or a mode
+SCORED_FILES = ("recipe.json", "palette.json", "references.jsonl", "completions.jsonl", "likelihoods.jsonl", "training.npz")
 KINDS = ("model", "degenerate", "honest")
 
 
@@ -114,6 +116,11 @@ def number(value) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def whole(value) -> int | None:
+    """An integer that others can read back (64 bits), else None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
+
+
 def check_drawing(row: dict) -> str | None:
     """What makes a completion or a reference unusable, or None. A missing or odd text is an invalid drawing, not that."""
     for key in ("request_id", "generator", "mode"):
@@ -158,6 +165,12 @@ def read_training(folder: Path, entries: int) -> np.ndarray | None:
     if grids.ndim != 3 or grids.dtype != np.uint8 or (grids.size and grids.max() >= entries):
         raise InputError(f"{path}: 'grids' must be (N, H, W) uint8 within the palette's {entries} entries")
     return grids if len(grids) else None
+
+
+def fingerprints(folder: Path) -> dict[str, str]:
+    """File → SHA-256 of what scores are made from: a report must not mix old scores with new drawings."""
+    paths = (folder / name for name in SCORED_FILES)
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.exists()}
 
 
 def write_atomically(path: Path, text: str) -> None:

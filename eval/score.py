@@ -21,6 +21,7 @@ from data_prep.palette import Palette
 from eval import run_folder, summary
 from eval.controls import HELD_OUT
 from eval.metrics import attributes, diversity, legacy, memorisation, structure, validity
+from eval.metrics.catalogue import NAMES
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def score(folder: Path | str) -> Path:
         raise InputError(f"{folder / 'references.jsonl'}: no usable row ({summary.causes(references)}); draw again")
     scored = score_drawings(_with_held_out(references.rows, completions.rows), references.rows, yardsticks)
     unusable = {"references": references.unusable, "completions": completions.unusable, "likelihoods": likelihoods.unusable}
-    result = summary.summarise(scored, likelihoods.rows, recipe, unusable)
+    result = {**summary.summarise(scored, likelihoods.rows, recipe, unusable), "inputs": run_folder.fingerprints(folder)}
     lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in scored)
     run_folder.write_atomically(folder / "scores.jsonl", "".join(lines))
     run_folder.write_atomically(folder / "summary.json", json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
@@ -72,9 +73,7 @@ def score_drawings(rows: list[dict], references: list[dict], yardsticks: Yardsti
     palettes = {yardsticks.palette.name: yardsticks.palette}
     parsed, scored = [], []
     for row in rows:
-        text = row.get("text")
-        size = row["height"], row["width"]
-        drawing = validity.parse(text, palettes, size) if isinstance(text, str) else validity.Parsed(None, False, False, (), "no text")
+        drawing = validity.parse(row.get("text"), palettes, (row["height"], row["width"]))
         parsed.append(drawing)
         scored.append(_row(row, drawing, tags.get(row["request_id"], {})))
     _add_structure(scored, parsed, yardsticks)
@@ -85,7 +84,7 @@ def score_drawings(rows: list[dict], references: list[dict], yardsticks: Yardsti
 
 def _row(row: dict, drawing: validity.Parsed, tags: dict) -> dict:
     """Names, what went wrong, and the metrics that one drawing has by itself."""
-    metrics = dict.fromkeys(summary.NAMES)
+    metrics = dict.fromkeys(NAMES)
     metrics |= validity.measures(drawing, row["height"])
     metrics |= {"seconds": run_folder.number(row.get("seconds")), "tokens": run_folder.number(row.get("tokens"))}
     sprite = drawing.sprite
@@ -97,7 +96,7 @@ def _row(row: dict, drawing: validity.Parsed, tags: dict) -> dict:
         old = legacy.measures([], 0, row["height"], row["width"])
     metrics |= {f"legacy_{name}": value for name, value in old.items()}
     kept = {key: row.get(key) for key in ("request_id", "generator", "kind", "mode")}
-    kept |= {key: run_folder.number(row.get(key)) for key in ("seed", "index")}
+    kept |= {key: run_folder.whole(row.get(key)) for key in ("seed", "index")}
     kept |= {key: _word(row.get(key)) for key in ("recipe_hash", "palette_hash")}
     faults = {"error": drawing.cause, "error_row": drawing.row, "forgiven": list(drawing.forgiven)}
     return {**kept, **faults, "nearest_training_sprite": None, "metrics": metrics}

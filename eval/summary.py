@@ -9,64 +9,25 @@ decides nothing. Where fewer than five prompts or no controls are there, `sane` 
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from eval.controls import DEGENERATE, HELD_OUT, NEAREST
-from eval.metrics import intervals, legacy, likelihood
+from eval.metrics import intervals, likelihood
+from eval.metrics.catalogue import METRICS, NAMES, Metric
 from eval.run_folder import Rows
 
 MIN_PROMPTS = 5
 MAX_CAUSES = 5
 
 
-@dataclass(frozen=True)
-class Metric:
-    """direction: 'higher', 'lower', or 'near' where nearer to the held-out sprites' value is better. unit: '%', 's', ''."""
-
-    name: str
-    label: str
-    group: str  # judged, described, format, cost or legacy
-    direction: str
-    unit: str
-    says: str
-
-
-METRICS = (
-    Metric("sprite_like_in_colour", "sprite-like, right colour", "judged", "higher", "%", "built like a training sprite and in the main colour that was asked for"),
-    Metric("sprite_like", "sprite-like", "judged", "higher", "%", "shape statistics within the central 95 % of training sprites"),
-    Metric("colour_right", "right colour", "judged", "higher", "%", "main hue ramp is the colour that was asked for"),
-    Metric("empty", "empty", "judged", "lower", "%", "drawings with less than 2 % opaque pixels"),
-    Metric("duplicate", "duplicates", "judged", "lower", "%", "drawings that repeat an earlier one pixel by pixel"),
-    Metric("nearest_training", "nearest training sprite", "judged", "near", "%", "pixels shared with the nearest training sprite; 100 % is a copy"),
-    Metric("opaque_share", "opaque", "described", "near", "%", "opaque pixels"),
-    Metric("size_in_frame", "size in frame", "described", "near", "%", "longer side of the bounding box over the frame's"),
-    Metric("largest_component", "in one piece", "described", "near", "%", "opaque pixels in the largest connected shape"),
-    Metric("speckle", "speckle", "described", "near", "%", "opaque pixels without a neighbour of their colour"),
-    Metric("neighbour_agreement", "equal neighbours", "described", "near", "%", "neighbouring pixels of one colour"),
-    Metric("colours", "colours", "described", "near", "", "distinct palette entries used"),
-    Metric("off_centre", "off centre", "described", "near", "%", "bounding box's centre from the frame's"),
-    Metric("straight_edge", "straight edge", "described", "near", "%", "longest straight run of the outline over the longer side"),
-    Metric("strict_valid", "strictly valid", "format", "higher", "%", "parses as the drawing that was asked for"),
-    Metric("lenient_valid", "leniently valid", "format", "higher", "%", "parses once fences, chatter and lists of integers are forgiven"),
-    Metric("first_error_row", "first error at", "format", "higher", "%", "height of the first fault, where there is one with a place"),
-    Metric("seconds", "seconds a drawing", "cost", "lower", "s", "wall clock"),
-    Metric("tokens", "tokens a drawing", "cost", "lower", "", "tokens in the completion"),
-    *(Metric(f"legacy_{name}", name.replace("_", " "), "legacy", "higher", "", "Pixel Art Bench, as published")
-      for name in (legacy.QUALITY, *legacy.NAMES)),
-)  # fmt: skip
-NAMES = tuple(metric.name for metric in METRICS)
-
-Cell = dict[str, np.ndarray]  # metric → (2, prompts) float64: sum over a prompt's drawings, number of them
-
-
 def summarise(scored: list[dict], likelihoods: list[dict], recipe: dict, unusable: dict[str, Counter]) -> dict:
     """Everything that the report shows, as one JSON object."""
-    seed = recipe["seed"] if isinstance(recipe.get("seed"), int) else 0
+    seed = max(0, recipe["seed"]) if isinstance(recipe.get("seed"), int) else 0
     prompts = {request: place for place, request in enumerate(dict.fromkeys(row["request_id"] for row in scored))}
     cells = _cells(scored, prompts)
     roles = roles_of(recipe, [key[0] for key in cells if cells[key]["kind"] == "model"])
+    keys = sorted(cells, key=lambda key: _order(key, cells, roles))
     return {
         "format": 1,
         "seed": seed,
@@ -77,7 +38,7 @@ def summarise(scored: list[dict], likelihoods: list[dict], recipe: dict, unusabl
         "unusable_rows": {name: dict(counter.most_common(MAX_CAUSES)) for name, counter in unusable.items() if counter},
         "roles": roles,
         "metrics": [_metric_json(metric, cells, seed) for metric in METRICS],
-        "generators": [_generator_json(key, cells, scored, seed) for key in sorted(cells, key=lambda key: _order(key, cells, roles))],
+        "generators": [_generator_json(key, cells, scored, seed) for key in keys],
         "likelihoods": _likelihoods_json(likelihoods, roles, seed),
         "comparisons": _comparisons(cells, likelihoods, roles, seed),
     }
@@ -98,7 +59,7 @@ def roles_of(recipe: dict, models: list[str]) -> dict[str, str | None]:
 
 
 def _cells(scored: list[dict], prompts: dict[str, int]) -> dict[tuple[str, str], dict]:
-    """(generator, mode) → {'kind', 'table': metric → (2, prompts)}."""
+    """(generator, mode) → {'kind', 'table': metric → (2, prompts): sum over the drawings of a prompt, and their number}."""
     cells: dict[tuple[str, str], dict] = {}
     for row in scored:
         key = row["generator"], row["mode"]
@@ -158,7 +119,7 @@ def _generator_json(key: tuple[str, str], cells: dict, scored: list[dict], seed:
         "kind": cells[key]["kind"],
         "drawings": len(rows),
         "prompts": len({row["request_id"] for row in rows}),
-        "seeds": sorted({int(row["seed"]) for row in rows if row["seed"] is not None})[:10],
+        "seeds": sorted({row["seed"] for row in rows if row["seed"] is not None})[:10],
         "recipe_hashes": sorted({row["recipe_hash"] for row in rows if row["recipe_hash"]})[:5],
         "palette_hashes": sorted({row["palette_hash"] for row in rows if row["palette_hash"]})[:5],
         "faults": dict(faults.most_common(MAX_CAUSES)),

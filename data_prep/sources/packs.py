@@ -24,7 +24,7 @@ from data_prep.curate import Picture, tidy
 from data_prep.errors import InputError
 
 METADATA = "metadata.jsonl"
-SUFFIXES = frozenset(".png .apng .gif .webp .bmp .jpg .jpeg .tif .tiff".split())
+SUFFIXES = frozenset({".png", ".apng", ".gif", ".webp", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff"})
 FORMATS = ("PNG", "GIF", "WEBP", "BMP", "JPEG", "TIFF")  # no format whose decoder runs another program
 MAX_BYTES = 16 * 2**20  # a picture's file
 MAX_METADATA_BYTES = 256 * 2**20

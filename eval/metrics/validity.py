@@ -29,8 +29,10 @@ class Parsed:
     row: int | None = None
 
 
-def parse(text: str, palettes: Mapping[str, Palette], size: tuple[int, int] | None) -> Parsed:
-    """Total: reads strictly, then leniently; `size` is (H, W)."""
+def parse(text: object, palettes: Mapping[str, Palette], size: tuple[int, int] | None) -> Parsed:
+    """Total: reads strictly, then leniently; `size` is (H, W). What is no string is no drawing."""
+    if not isinstance(text, str):
+        return Parsed(None, False, False, cause="no text")
     strict = read(text, palettes=palettes, size=size)
     if isinstance(strict, Sprite):
         return Parsed(strict, True, True)

@@ -1,0 +1,62 @@
+"""Dataset card: a manifest and the credits → the README.md of a prepared corpus. Pure; `prepare` writes the text."""
+
+from collections.abc import Mapping
+
+from data_prep.captions import CATEGORIES, ZONES
+
+HUB_LICENCES = {name: name.lower() for name in ("CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-4.0", "Apache-2.0", "MIT")}
+
+
+def render(manifest: dict, credits: Mapping[tuple[str, str, str], int]) -> str:
+    """The card's whole text. credits: (source, licence, attribution) → sprites, every one of which is listed."""
+    recipe, totals = manifest["recipe"], {split: sum(cells.values()) for split, cells in manifest["counts"].items()}
+    sizes = ", ".join(f"{size}×{size}" for size in recipe["sizes"])
+    palette = manifest["palette"]
+    parts = [
+        _header(recipe["name"], credits),
+        f"# {recipe['name']}",
+        f"{sum(totals.values()):,} pixel-art sprites ({sizes}) as prompt–completion pairs for language models, made by "
+        f"`pixelreef prepare`. Palette {palette['name']}: {palette['colours']} colours and transparent; `palette.json` has them.",
+        "```python\nfrom datasets import load_dataset\n\npairs = load_dataset(\"this/folder\")\n```",
+        "Splits are by group (silhouette and label), so that a recolour of a training sprite is in no other split. In "
+        f"{recipe['empty_caption_share']:.0%} of the training pairs the caption is emptied; `caption_full` keeps it.",
+        "## Sprites by cell (train / validation / test)",
+        _coverage(manifest["counts"]),
+        "## Left out",
+        _table(("reason", "sprites"), sorted(manifest["dropped"].items())) if manifest["dropped"] else "Nothing.",
+        "## Sources, licences, attribution",
+        _table(("source", "licence", "attribution", "sprites"), [(*key, count) for key, count in sorted(credits.items())]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _header(name: str, credits: Mapping[tuple[str, str, str], int]) -> str:
+    import yaml
+
+    licences = sorted({HUB_LICENCES.get(licence, "other") for _, licence, _ in credits})
+    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in ("train", "validation", "test")]
+    header = {
+        "pretty_name": name,
+        "license": licences[0] if len(licences) == 1 else licences,
+        "task_categories": ["text-generation"],
+        "tags": ["pixel-art"],
+        "configs": [{"config_name": "default", "data_files": files}],
+    }
+    return "---\n" + yaml.safe_dump(header, sort_keys=False, allow_unicode=True) + "---"
+
+
+def _coverage(counts: Mapping[str, Mapping[str, int]]) -> str:
+    """Zones downwards, categories across, three counts in a cell; 'none' where a sprite has no zone or category."""
+    cells = {cell for split in counts.values() for cell in split}
+    zones = [*ZONES, *(["none"] if any(cell.startswith("none/") for cell in cells) else [])]
+    categories = [*CATEGORIES, *(["none"] if any(cell.endswith("/none") for cell in cells) else [])]
+    rows = []
+    for zone in zones:
+        numbers = [" / ".join(str(split.get(f"{zone}/{category}", 0)) for split in counts.values()) for category in categories]
+        rows.append((zone, *numbers))
+    return _table(("", *categories), rows)
+
+
+def _table(head: tuple, rows: list[tuple]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(str(value).replace("|", "/") for value in line) + " |" for line in lines)

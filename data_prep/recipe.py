@@ -1,0 +1,147 @@
+"""Recipe of a corpus: reads the YAML file of `pixelreef prepare`, with overrides; writes nothing.
+
+Unknown keys fail and name the nearest valid one; every error is an InputError of one line.
+"""
+
+import difflib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import InputError
+from data_prep.sprite import MAX_SIDE, MIN_SIDE
+
+TASKS = ("draw",)  # recolour and reference are not made yet
+SOURCE_KEYS = {
+    "procedural": {"kind": str, "seed": int, "count": int},
+    "packs": {"kind": str, "path": str, "licences": list, "exclude_sources": list},
+}
+REQUIRED = {"procedural": ("count",), "packs": ("path",)}
+
+
+@dataclass(frozen=True)
+class PrepareRecipe:
+    """What goes into a corpus. Raises InputError that names the key.
+
+    name: of the corpus, and of its palette where that is 'corpus'; sources: dicts with `kind` and that kind's keys;
+    sizes: pixels a side; palette: a shipped name, 'corpus' or a file; empty_caption_share: of the training captions, emptied
+    for guidance; tasks: task → weight; limit: at most so many sprites of each source; num_proc: processes, without
+    influence on the result. Paths are taken from the working directory.
+    """
+
+    name: str
+    sources: tuple[dict, ...]
+    sizes: tuple[int, ...]
+    palette: str = "reef64"
+    empty_caption_share: float = 0.1
+    tasks: dict[str, float] = field(default_factory=lambda: {"draw": 1.0})
+    hold_out_bench_subjects: bool = True
+    limit: int | None = None
+    seed: int = 1
+    num_proc: int = 1
+
+    def __post_init__(self):
+        _need(isinstance(self.name, str) and self.name, "name", self.name, "a word")
+        _need(_is_list(self.sources) and self.sources, "sources", self.sources, "a list of at least one source")
+        for index, source in enumerate(self.sources):
+            _check_source(f"sources.{index}", source)
+        sizes_fit = _is_list(self.sizes) and self.sizes and all(_is_int(size, MIN_SIDE, MAX_SIDE) for size in self.sizes)
+        _need(sizes_fit, "sizes", self.sizes, f"a list of sides from {MIN_SIDE} to {MAX_SIDE}, as [16]")
+        _need(isinstance(self.palette, str), "palette", self.palette, "a palette's name, 'corpus' or a file")
+        share = self.empty_caption_share
+        _need(isinstance(share, int | float) and 0 <= share <= 1, "empty_caption_share", share, "a number from 0 to 1")
+        hold_out = self.hold_out_bench_subjects
+        _need(isinstance(hold_out, bool), "hold_out_bench_subjects", hold_out, "true or false")
+        _need(self.limit is None or _is_int(self.limit, 1), "limit", self.limit, "a whole number from 1, or nothing")
+        _need(_is_int(self.seed), "seed", self.seed, "a whole number")
+        _need(_is_int(self.num_proc, 1), "num_proc", self.num_proc, "a whole number from 1")
+        _need(isinstance(self.tasks, dict) and self.tasks, "tasks", self.tasks, "task names with weights, as {draw: 1}")
+        _check_keys("tasks", self.tasks, TASKS)
+        object.__setattr__(self, "sources", tuple(dict(source) for source in self.sources))
+        object.__setattr__(self, "sizes", tuple(sorted(set(self.sizes))))
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> "PrepareRecipe":
+        """Reads the file, then sets each 'key=value' (value in YAML; 'sources.0.count=600' reaches inside)."""
+        import yaml
+
+        try:
+            data = yaml.safe_load(Path(path).read_text("utf-8"))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); give a YAML file of data_prep/recipes/") from error
+        except (yaml.YAMLError, ValueError) as error:
+            raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(data, dict):
+            raise InputError(f"{path}: no recipe; write keys with values, such as name: reef16")
+        try:
+            for override in overrides:
+                _set(data, override)
+            return cls.from_dict(data)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "PrepareRecipe":
+        """From plain data, as YAML or JSON gives it; keys are checked here, values by the class."""
+        _check_keys("recipe", data, [key.name for key in fields(cls)])
+        missing = [key for key in ("name", "sources", "sizes") if key not in data]
+        if missing:
+            raise InputError(f"recipe: key {missing[0]!r} is missing; add it")
+        return cls(**data)
+
+    def to_json(self) -> dict:
+        """Plain data; `from_dict` takes it back."""
+        return asdict(self) | {"sources": [dict(source) for source in self.sources], "sizes": list(self.sizes)}
+
+
+def _check_source(where: str, source: Any) -> None:
+    _need(isinstance(source, dict) and "kind" in source, where, source, "an entry with a kind, as {kind: procedural, count: 600}")
+    kind = source["kind"]
+    _check_keys(f"{where}.kind", [kind], SOURCE_KEYS)
+    _check_keys(where, source, SOURCE_KEYS[kind])
+    for key in REQUIRED[kind]:
+        if key not in source:
+            raise InputError(f"recipe: {where}: key {key!r} is missing; {kind} takes {', '.join(SOURCE_KEYS[kind])}")
+    for key, value in source.items():
+        wanted = SOURCE_KEYS[kind][key]
+        fits = isinstance(value, wanted) and not isinstance(value, bool)
+        _need(fits, f"{where}.{key}", value, {str: "a word", int: "a whole number", list: "a list"}[wanted])
+        _need(key != "count" or value >= 1, f"{where}.{key}", value, "at least 1")
+
+
+def _check_keys(where: str, found, valid) -> None:
+    for key in found:
+        if key not in valid:
+            nearest = difflib.get_close_matches(str(key), list(valid), 1, 0)[0]
+            raise InputError(f"{where}: unknown key {key!r}; did you mean {nearest!r}?")
+
+
+def _need(fits: Any, key: str, value: Any, wanted: str) -> None:
+    if not fits:
+        raise InputError(f"recipe: {key}: {value!r} does not fit; it takes {wanted}")
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _is_int(value: Any, low: int | None = None, high: int | None = None) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and (low is None or value >= low) and (high is None or value <= high)
+
+
+def _set(data: dict, override: str) -> None:
+    """'a.0.b=value' into nested dicts and lists, in place."""
+    import yaml
+
+    path, equals, text = override.partition("=")
+    *parents, last = path.split(".")
+    try:
+        if not equals or not last:
+            raise KeyError
+        place: Any = data
+        for part in parents:
+            place = place[int(part)] if isinstance(place, list) else place[part]
+        place[int(last) if isinstance(place, list) else last] = yaml.safe_load(text)
+    except (KeyError, IndexError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise InputError(f"--set {override}: no such place; write key=value, as limit=100 or sources.0.count=600") from error

@@ -1,0 +1,191 @@
+"""Reef fish. All face left: nose near x = −1, tail fin to the right, back up."""
+
+import numpy as np
+
+from data_prep.sources.reef.dice import Dice
+from data_prep.sources.reef.geometry import TAU, arc, closed, curve, ellipse, profile, rotate, star
+from data_prep.sources.reef.looks import Look
+from data_prep.sources.reef.pen import DARK, PALE, SECOND, Pen
+
+
+def tail(pen: Pen, x: float, length: float, spread: float, fork: float, hue: int = SECOND, y: float = 0.0) -> None:
+    """Tail fin from the stalk at x; fork 0 is a fan, 1 a crescent."""
+    tip, notch = x + length, x + length * (1 - 0.75 * fork)
+    points = [(x - 0.1, y - 0.07), (tip - 0.1, y - spread), (tip, y - spread * 0.9), (notch, y)]
+    points += [(tip, y + spread * 0.9), (tip - 0.1, y + spread), (x - 0.1, y + 0.07)]
+    pen.blob(points, hue, tone=-0.4)
+
+
+def fin(pen: Pen, points, hue: int = SECOND, **style) -> None:
+    """A fin by its corners; smooth."""
+    pen.blob(closed(points, per=3), hue, tone=style.pop("tone", -0.4), **style)
+
+
+def face(pen: Pen, look: Look, x: float, y: float, mouth: tuple[float, float], eye: float = 0.1) -> None:
+    """Eye, mouth and, in the deep, teeth; `mouth` is its outer corner."""
+    pen.eye(x, y, eye)
+    if look.detail:
+        pen.mark(mouth[0] + 0.08, mouth[1], DARK, 0)
+    if look.teeth:
+        pen.mark(mouth[0] + 0.06, mouth[1] + 0.05, PALE, 6)
+        pen.mark(mouth[0] + 0.2, mouth[1] + 0.07, PALE, 6)
+
+
+def row(x0: float, y0: float, x1: float, y1: float, count: int) -> list[tuple[float, float]]:
+    """Evenly spaced points, for light organs."""
+    return list(zip(np.linspace(x0, x1, count).tolist(), np.linspace(y0, y1, count).tolist(), strict=True))
+
+
+def clownfish(pen: Pen, look: Look, dice: Dice) -> None:
+    """A plump oval with rounded fins everywhere."""
+    h = dice.span(0.36, 0.48) * look.slim
+    full = dice.span(0.12, 0.24)
+    tail(pen, 0.55, dice.span(0.35, 0.45), dice.span(0.26, 0.38), 0.0)
+    fin(pen, [(-0.35, -h * 0.8), (-0.15, -h - full), (0.2, -h - full * 0.7), (0.35, -h - full), (0.5, -h * 0.5), (0.1, -h * 0.5)])
+    fin(pen, [(-0.1, h * 0.7), (0.15, h + full), (0.42, h + full * 0.6), (0.45, h * 0.4)])
+    shape = [(-0.95, -0.03, 0.05), (-0.75, -h * 0.66, h * 0.6), (-0.3, -h, h * 0.95), (0.2, -h * 0.85, h * 0.85), (0.6, -0.15, 0.15)]
+    pen.blob(profile(shape), marked=True, belly=0.6 if look.pattern == "plain" else 9)
+    side = dice.span(0.1, 0.16)
+    fin(pen, [(-0.3, 0.02), (-0.1, -side * 0.4), (0.02, side), (-0.12, side * 2)], apart=True, tone=0.4)
+    face(pen, look, -0.62, -h * 0.25, (-0.92, 0.08), 0.09)
+    pen.lights(row(-0.35, h * 0.45, 0.4, h * 0.3, 3 + look.detail))
+
+
+def angelfish(pen: Pen, look: Look, dice: Dice) -> None:
+    """A tall disc whose back and belly fins sweep behind into filaments."""
+    h = dice.span(0.5, 0.62) * look.slim
+    sweep, reach = dice.span(0.1, 0.45) * look.trail, dice.span(0.3, 0.55)
+    tail(pen, 0.4, dice.span(0.25, 0.35), dice.span(0.2, 0.3), dice.span(0, 0.4))
+    for side in (-1, 1):
+        tip = (0.5 + sweep, side * (h + reach))
+        fin(pen, [(-0.25, side * h * 0.7), (0.05, side * (h + reach * 0.5)), tip, (0.4, side * h * 0.7), (0.35, side * 0.2)])
+    if dice.chance(0.7):
+        x = dice.span(-0.3, -0.15)
+        pen.thread(curve([(x, h * 0.8), (x - 0.08, h + 0.2), (x + 0.1, h + reach)]), SECOND)
+    shape = [(-0.75, -0.04, 0.06), (-0.5, -h * 0.55, h * 0.5), (-0.1, -h, h), (0.25, -h * 0.7, h * 0.7), (0.45, -0.14, 0.14)]
+    pen.blob(profile(shape), marked=True)
+    face(pen, look, -0.47, -h * 0.16, (-0.74, 0.05), 0.09)
+    pen.lights(row(-0.2, h * 0.55, 0.25, h * 0.35, 2 + look.detail))
+
+
+def butterflyfish(pen: Pen, look: Look, dice: Dice) -> None:
+    """A disc with a long snout, a band through the eye and a false eye behind."""
+    h = dice.span(0.48, 0.58) * look.slim
+    snout = dice.span(0.25, 0.45)
+    tail(pen, 0.45, dice.span(0.25, 0.32), dice.span(0.18, 0.27), dice.span(0, 0.3))
+    hem = dice.span(0.08, 0.18)
+    fin(pen, [(-0.3, -h * 0.8), (0.1, -h - hem), (0.45, -h * 0.9), (0.5, 0), (0.45, h * 0.9), (0.1, h + hem), (-0.2, h * 0.8)])
+    shape = [(-0.62 - snout, -0.05, 0.07), (-0.6, -0.12, 0.12), (-0.3, -h * 0.75, h * 0.72), (0.05, -h, h), (0.5, -0.2, 0.2)]
+    pen.blob(profile(shape), marked=True)
+    if dice.chance(0.6):
+        pen.mark(0.3, -h * 0.45, DARK, 0, dice.span(0.08, 0.12))
+    face(pen, look, -0.42, -0.08, (-0.7, 0.1), 0.09)
+    pen.lights(row(-0.2, h * 0.6, 0.3, h * 0.4, 2 + look.detail))
+
+
+def barracuda(pen: Pen, look: Look, dice: Dice) -> None:
+    """A torpedo: long, pointed, forked tail, small fins far back."""
+    h = dice.span(0.17, 0.24) * look.slim
+    tail(pen, 0.68, dice.span(0.25, 0.32), dice.span(0.26, 0.34), dice.span(0.6, 1))
+    x = dice.span(-0.1, 0.1)
+    pen.blob([(x, -h * 0.7), (x + 0.12, -h - dice.span(0.12, 0.2)), (x + 0.26, -h * 0.7)], SECOND, tone=-0.4)
+    pen.blob([(0.3, h * 0.6), (0.45, h + dice.span(0.08, 0.16)), (0.55, h * 0.4)], SECOND, tone=-0.4)
+    shape = [(-1.05, -0.02, 0.05), (-0.75, -h * 0.6, h * 0.55), (-0.3, -h, h), (0.25, -h * 0.85, h * 0.85), (0.75, -0.08, 0.08)]
+    pen.blob(profile(shape), marked=True, belly=0.35 if dice.chance(0.6) else 9)
+    fin(pen, [(-0.45, 0.04), (-0.3, 0.04), (-0.22, h + 0.08)], tone=-0.8)
+    if look.detail:
+        pen.mark(-0.9, 0.05, DARK, 0, 0.03)
+    face(pen, look, -0.72, -h * 0.2, (-1.0, 0.04), 0.07)
+    pen.lights(row(-0.5, h * 0.6, 0.55, h * 0.3, 4 + look.detail))
+
+
+def moray(pen: Pen, look: Look, dice: Dice) -> None:
+    """A ribbon in waves with a fin along its back and an open jaw."""
+    swing, bends, thick = dice.span(0.18, 0.34), dice.span(0.8, 1.35), dice.span(0.12, 0.17) * look.slim
+    t = np.linspace(0, 1, 14)
+    phase = dice.span(0, TAU) if dice.chance(0.5) else 0.3
+    lift = swing * (0.35 + 0.65 * t)
+    path = np.stack([-0.85 + 1.85 * t, lift * np.sin(phase + t * bends * TAU)], -1)
+    path[:, 1] -= path[0, 1]
+    thick_at = thick * np.interp(t, [0, 0.12, 0.5, 1], [1.05, 1.15, 0.95, 0.3])
+    pen.limb(path[1:] - (0, thick * 0.75), thick_at[1:] * 0.8, hue=SECOND, tone=-0.3)
+    pen.limb(path, thick_at, marked=True)
+    pen.limb([path[0], path[0] + (-0.2, -0.03)], thick * 0.75, thick * 0.5)
+    pen.limb([path[0] + (0.0, 0.1), path[0] + (-0.16, 0.15)], thick * 0.5, thick * 0.35)
+    x, y = path[0]
+    pen.eye(x - 0.08, y - thick * 0.4, 0.065)
+    pen.mark(x - 0.18, y + thick * 0.62, PALE if look.teeth else DARK, 6 if look.teeth else 0)
+    pen.lights(path[2:-2:2])
+
+
+def pufferfish(pen: Pen, look: Look, dice: Dice) -> None:
+    """A ball with spikes, a small beak and tiny fins."""
+    h, w = dice.span(0.62, 0.74), dice.span(0.68, 0.78)
+    spikes = dice.count(9, 11) + 3 * look.detail
+    tail(pen, w - 0.05, dice.span(0.25, 0.34), dice.span(0.16, 0.24), 0.0)
+    if dice.chance(0.75):
+        pen.blob(star(0, 0, w + 0.2, h + 0.2, spikes, 0.3, dice.roll()), tone=-0.5)
+    fin(pen, [(0.15, -h * 0.8), (0.4, -h - 0.16), (0.5, -h * 0.6)])
+    pen.blob(ellipse(0, 0, w, h), marked=True, belly=dice.span(0.25, 0.5))
+    pen.limb([(-w + 0.05, 0.08), (-w - 0.08, 0.08)], 0.14, 0.1)
+    pen.mark(-w - 0.06, 0.1, DARK, 0)
+    x = dice.span(0.1, 0.25)
+    fin(pen, [(x, 0.0), (x + 0.25, -0.12), (x + 0.28, 0.14)], apart=True, tone=0.3)
+    pen.eye(-w * 0.55, -h * 0.25, 0.14)
+    if look.teeth:
+        pen.mark(-w - 0.02, 0.18, PALE, 6)
+    pen.lights(row(-0.3, h * 0.45, 0.4, h * 0.4, 3 + look.detail))
+
+
+def stingray(pen: Pen, look: Look, dice: Dice) -> None:
+    """A kite of wings seen from above, nose ahead, with a whip of a tail."""
+    span, length = dice.span(0.6, 0.8), dice.span(0.42, 0.55)
+    back = dice.span(0.05, 0.25)
+    pen.limb(curve([(length * 0.5, 0), (0.8, dice.span(-0.12, 0.12)), (0.8 + 0.4 * look.trail, dice.span(-0.25, 0.25))]), 0.07, 0.01)
+    shape = [(-length, 0), (-length * 0.6, -span * 0.45), (back, -span), (back + 0.12, -span * 0.8), (length * 0.75, -0.22)]
+    shape += [(length, 0), *[(x, -y) for x, y in shape[:0:-1]]]
+    pen.blob(closed(shape, per=3), marked=True)
+    pen.limb([(-length * 0.5, 0), (length * 0.8, 0)], 0.13 + 0.05 * look.slim, 0.06, tone=0.8, marked=look.pattern == "bands")
+    for side in (-1, 1):
+        pen.limb([(length * 0.7, side * 0.1), (length + 0.1, side * 0.2)], 0.1, 0.06, hue=SECOND)
+        pen.eye(-length * 0.45, side * 0.17, 0.06)
+    pen.lights([(0.1, -0.45), (0.1, 0.45), (-0.1, -0.25), (-0.1, 0.25)])
+
+
+def seahorse(pen: Pen, look: Look, dice: Dice) -> None:
+    """Upright: horse head with a snout, round belly, a tail that curls forward."""
+    belly = dice.span(0.2, 0.28) * look.slim
+    curl = dice.span(0.14, 0.2)
+    path = [(-0.12, -0.62), (0.08, -0.45), (0.02, -0.12), (0.08, 0.2), (0.16, 0.48), (0.06, 0.8), (-0.16, 0.86)]
+    path += [(-0.16 - curl, 0.72), (-0.12 - curl * 0.4, 0.58)]
+    line = curve(path, per=2)
+    radii = np.interp(np.linspace(0, 1, len(line)), [0, 0.13, 0.3, 0.5, 0.75, 1], [0.16, 0.13, belly, 0.15, 0.08, 0.06])
+    fin(pen, [(0.15, -0.25), (0.45, -0.22), (0.42, 0.12), (0.18, 0.15)], tone=0.2)
+    if dice.chance(0.7):
+        crest = [(-0.1, -0.72), (0.02, -0.98), (0.08, -0.75), (0.24, -0.8), (0.2, -0.55)]
+        pen.blob(crest, SECOND)
+    pen.limb(line, radii, marked=True, axis="y")
+    pen.blob(ellipse(-0.14, -0.66, 0.2, 0.17))
+    pen.limb([(-0.25, -0.62), (-0.5 - dice.span(0, 0.12), -0.54)], 0.085, 0.075)
+    pen.eye(-0.18, -0.69, 0.07)
+    pen.lights([(0.0, -0.2), (0.02, 0.0), (0.08, 0.2), (0.12, 0.42)])
+
+
+def lionfish(pen: Pen, look: Look, dice: Dice) -> None:
+    """A fish inside a crown of long separate spines."""
+    h, rays = dice.span(0.26, 0.34) * look.slim, 4 + look.detail
+    reach = dice.span(0.4, 0.55)
+    tail(pen, 0.55, dice.span(0.3, 0.4), dice.span(0.22, 0.34), 0.0)
+    for i in range(rays):
+        x = -0.45 + 0.8 * i / (rays - 1)
+        pen.limb([(x, -h * 0.6), (x + 0.14, -h - reach * (1 - 0.3 * abs(i / (rays - 1) - 0.35)))], 0.055, 0.03, hue=SECOND)
+    for i in range(rays - 1):
+        x = -0.25 + 0.6 * i / (rays - 1)
+        pen.limb([(x, h * 0.5), (x + 0.18, h + reach * 0.7)], 0.055, 0.03, hue=SECOND)
+    shape = [(-0.95, -0.02, 0.08), (-0.7, -h * 0.8, h * 0.7), (-0.3, -h, h), (0.2, -h * 0.8, h * 0.8), (0.62, -0.12, 0.12)]
+    pen.blob(profile(shape), marked=True)
+    center = np.array([(-0.3, 0.1)])
+    for angle in np.linspace(0.15, 1.2, 3):
+        pen.limb(np.concatenate([center, center + rotate([(dice.span(0.4, 0.55), 0)], angle)]), 0.05, 0.04, hue=SECOND, apart=True)
+    face(pen, look, -0.62, -h * 0.3, (-0.92, 0.1), 0.085)
+    pen.lights(arc(-0.2, -0.3, 0.5, reach + h * 0.6, -2.4, -0.8, 4))

@@ -1,0 +1,58 @@
+"""The metrics of a drawing: names in scores.jsonl, words for reports, which direction is better."""
+
+from dataclasses import dataclass
+
+from eval.metrics import legacy
+
+
+@dataclass(frozen=True)
+class Metric:
+    """direction: 'higher', 'lower', or 'near' where nearer to the held-out sprites' value is better.
+
+    group: judged, described, format, cost or legacy; unit: '%' (the value is a share), 's' or ''.
+    """
+
+    name: str
+    label: str
+    group: str
+    direction: str
+    unit: str
+    says: str
+
+
+_JUDGED = (
+    ("sprite_like_in_colour", "sprite-like, right colour", "higher", "both of the next two at once"),
+    ("sprite_like", "sprite-like", "higher", "shape statistics as usual as those of 95 % of the training sprites"),
+    ("colour_right", "right colour", "higher", "main hue is the colour that was asked for"),
+    ("empty", "empty", "lower", "less than 2 % opaque pixels"),
+    ("duplicate", "repeated", "lower", "equals an earlier drawing of the same generator"),
+    ("nearest_training", "nearest training sprite", "near", "pixels shared with the nearest training sprite; 100 % is a copy"),
+)
+_DESCRIBED = (
+    ("opaque_share", "opaque", "opaque pixels"),
+    ("size_in_frame", "size in frame", "longer side of the bounding box over the frame's"),
+    ("largest_component", "in one piece", "opaque pixels in the largest connected shape"),
+    ("speckle", "speckle", "opaque pixels without a neighbour of their colour"),
+    ("neighbour_agreement", "equal neighbours", "neighbouring pixels of one colour"),
+    ("colours", "colours", "distinct palette entries in use"),
+    ("off_centre", "off centre", "bounding box's centre from the frame's"),
+    ("straight_edge", "straight edge", "longest straight run of the outline over the longer side"),
+)
+_FORMAT = (
+    ("strict_valid", "strictly valid", "parses as the drawing that was asked for"),
+    ("lenient_valid", "leniently valid", "parses once fences, chatter and lists of integers are forgiven"),
+    ("first_error_row", "first fault at", "height of the first fault, where the fault has a place"),
+)
+
+METRICS = (
+    *(Metric(name, label, "judged", direction, "%", says) for name, label, direction, says in _JUDGED),
+    *(Metric(name, label, "described", "near", "" if name == "colours" else "%", says) for name, label, says in _DESCRIBED),
+    *(Metric(name, label, "format", "higher", "%", says) for name, label, says in _FORMAT),
+    Metric("seconds", "seconds", "cost", "lower", "s", "wall clock for one drawing"),
+    Metric("tokens", "tokens", "cost", "lower", "", "tokens in one completion"),
+    *(
+        Metric(f"legacy_{name}", name.replace("_", " "), "legacy", "higher", "", "Pixel Art Bench, as published")
+        for name in (legacy.QUALITY, *legacy.NAMES)
+    ),
+)
+NAMES = tuple(metric.name for metric in METRICS)

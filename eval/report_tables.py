@@ -1,0 +1,203 @@
+"""The tables of a report as plain data, written once and rendered twice (HTML and Markdown). Texts are unescaped."""
+
+from dataclasses import dataclass
+
+from eval.metrics.likelihood import HABITS
+from eval.report_words import NO_BREAK, percent
+
+ARROWS = {"higher": "↑", "lower": "↓", "near": "≈"}
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mean and, in small print, its interval."""
+
+    text: str
+    detail: str = ""
+    grey: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    label: str
+    mark: str = ""  # ↑ ↓ ≈ and 'legacy'
+    says: str = ""
+    grey: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    label: str
+    kind: str  # model, honest or degenerate
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    intro: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def format_value(value: float, unit: str) -> str:
+    if unit == "%":
+        return percent(value)
+    if abs(value) >= 1e5:
+        return f"{value:.1e}"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:.{digits}f}".replace("-", "−") + (NO_BREAK + unit if unit else "")
+
+
+def interval_cell(interval: dict, unit: str, row_n: int | None = None, grey: bool = False) -> Cell:
+    """'42 %' with '35–50' under it; n where it differs from the row's."""
+    if not interval["n"]:
+        return Cell(NOTHING, "", grey)
+    low, high = (format_value(interval[end], unit).removesuffix(f"{NO_BREAK}{unit}" if unit else "") for end in ("low", "high"))
+    count = "" if row_n in (None, interval["n"]) else f", n{NO_BREAK}{interval['n']}"
+    return Cell(format_value(interval["mean"], unit), f"{low}–{high}{count}", grey)
+
+
+def generator_label(generator: dict) -> str:
+    shown = {"control": "", "grammar": ", grammar", "unconstrained": ", no grammar"}
+    return generator["generator"] + shown.get(generator["mode"], f", {generator['mode']}")
+
+
+def _column(metric: dict) -> Column:
+    grey = metric["sane"] is False or metric["group"] == "legacy"
+    mark = ARROWS[metric["direction"]] + (" legacy" if grey else "")
+    return Column(metric["label"], mark, metric["says"], grey)
+
+
+def _fooled_notes(metrics: list[dict]) -> tuple[str, ...]:
+    """Which control is as good as the held-out sprites, for each grey metric."""
+    return tuple(
+        f"{metric['label']}: decides nothing, held-out sprites are matched or beaten by {', '.join(metric['fooled_by'])}."
+        for metric in metrics
+        if metric["fooled_by"]
+    )
+
+
+def _metric_table(title: str, intro: str, summary: dict, metrics: list[dict], generators: list[dict], notes=()) -> Table:
+    rows = []
+    for generator in generators:
+        n = generator["prompts"]
+        seeds = ", ".join(map(str, generator["seeds"])) or NOTHING
+        cells = [Cell(str(n)), Cell(seeds)]
+        for metric in metrics:
+            grey = metric["sane"] is False or metric["group"] == "legacy"
+            cells.append(interval_cell(generator["metrics"][metric["name"]], metric["unit"], n, grey))
+        rows.append(Row(generator_label(generator), generator["kind"], tuple(cells)))
+    columns = (Column("drawn by"), Column("n", says="prompts"), Column("seed"), *map(_column, metrics))
+    return Table(title, intro, columns, tuple(rows), tuple(notes))
+
+
+def _group(summary: dict, *groups: str) -> list[dict]:
+    """Metrics of the groups, sane ones first."""
+    return sorted(
+        (m for m in summary["metrics"] if m["group"] in groups), key=lambda m: (groups.index(m["group"]), m["sane"] is False)
+    )
+
+
+def _comparable(summary: dict) -> list[dict]:
+    """Generators for tables about looks: free-running drawings only where a model has no others."""
+    constrained = {g["generator"] for g in summary["generators"] if g["mode"] != "unconstrained"}
+    return [g for g in summary["generators"] if g["mode"] != "unconstrained" or g["generator"] not in constrained]
+
+
+def results(summary: dict) -> Table:
+    metrics = _group(summary, "judged")
+    intro = (
+        "Means with 95 % bootstrap intervals over prompts, drawings that parse only. ↑ higher is better, ↓ lower, ≈ nearer to the "
+        f"held-out sprites. {len(summary['comparisons'])} paired comparisons were made. Grey columns decide nothing."
+    )
+    return _metric_table("Results", intro, summary, metrics, _comparable(summary), _fooled_notes(metrics))
+
+
+def described(summary: dict) -> Table:
+    metrics = _group(summary, "described")
+    intro = "How the drawings are built. There is no good value but the held-out sprites' own."
+    return _metric_table("Shape statistics", intro, summary, metrics, _comparable(summary), _fooled_notes(metrics))
+
+
+def legacy(summary: dict) -> Table:
+    intro = (
+        "Pixel Art Bench's formulas as published, for comparison with its tables only; quality score is of 8.5. For named palettes "
+        "the entries in use count as the palette."
+    )
+    metrics = _group(summary, "legacy")
+    return _metric_table("Legacy bench columns", intro, summary, metrics, _comparable(summary), _fooled_notes(metrics[:1]))
+
+
+def validity(summary: dict) -> Table:
+    """With and without the grammar, and what went wrong. Validity decides nothing about looks, but is not greyed: it has its own job."""
+    metrics = [{**metric, "sane": None} for metric in _group(summary, "format", "cost")]
+    models = [g for g in summary["generators"] if g["kind"] == "model"]
+    notes = []
+    for generator in models:
+        for what, counts in (("faults", generator["faults"]), ("forgiven", generator["forgiven"])):
+            if counts:
+                listed = "; ".join(f"{count} × {cause}" for cause, count in counts.items())
+                notes.append(f"{generator_label(generator)}, {what}: {listed}")
+    intro = "Does the text parse as the drawing that was asked for? This says nothing about looks: noise is valid too."
+    return _metric_table("Validity, with and without the grammar", intro, summary, metrics, models, notes)
+
+
+def likelihoods(summary: dict) -> Table | None:
+    """Bits per pixel before and after, by caption, and the habits outside the grid; None without likelihoods."""
+    if not summary["likelihoods"]:
+        return None
+    labels = {
+        "caption": ("bits, right caption", "↓"),
+        "shuffled": ("bits, shuffled caption", "↓"),
+        "empty": ("bits, empty caption", "↓"),
+        "gain_over_shuffled": ("gain over shuffled", "↑"),
+        "gain_over_empty": ("gain over empty", "↑"),
+        "allowed_mass": ("allowed mass", "↑"),
+        "separator_probability": ("separators", "↑"),
+        "end_probability": ("end of turn", "↑"),
+    }
+    rows = []
+    for entry in summary["likelihoods"]:
+        n = entry["caption"]["n"]
+        cells = [_fine_cell(entry[what], 4 if what in HABITS else 3, n) for what in labels]
+        rows.append(Row(_with_role(entry["generator"], summary["roles"]), "model", (Cell(str(n)), *cells)))
+    columns = (Column("model"), Column("n", says="held-out sprites"), *(Column(label, mark) for label, mark in labels.values()))
+    intro = (
+        "Bits per pixel on the held-out sprites, before and after training. A gain above 0 means that the model heeds the words. "
+        "Allowed mass, separators and end of turn are probabilities over the whole vocabulary, with nothing forced."
+    )
+    return Table("Bits per pixel", intro, columns, tuple(rows))
+
+
+def _with_role(name: str, roles: dict) -> str:
+    return f"{name} (before)" if name == roles["base"] else f"{name} (after)" if name == roles["adapter"] else name
+
+
+def _fine_cell(interval: dict, digits: int, row_n: int) -> Cell:
+    if not interval["n"]:
+        return Cell(NOTHING)
+    mean, low, high = (f"{interval[key]:.{digits}f}".replace("-", "−") for key in ("mean", "low", "high"))
+    return Cell(mean, f"{low}–{high}" + ("" if interval["n"] == row_n else f", n{NO_BREAK}{interval['n']}"))
+
+
+def recipe_table(recipe: dict, summary: dict) -> Table:
+    """Every key of the recipe in dotted form, then the hashes that the drawings carry."""
+    pairs = list(_flat(recipe))
+    for key in ("recipe_hashes", "palette_hashes"):
+        hashes = sorted({value for generator in summary["generators"] for value in generator[key]})
+        pairs += [(key.replace("_hashes", " hash of the drawings"), ", ".join(hashes))] if hashes else []
+    pairs += [(f"SHA-256 of {name}", digest) for name, digest in summary["inputs"].items()]
+    pairs += [("bootstrap", f"{summary['resamples']} resamples, seed {summary['seed']}")]
+    rows = tuple(Row(key, "honest", (Cell(value[:300]),)) for key, value in pairs[:200])
+    return Table("How it was made", "", (Column("key"), Column("value")), rows)
+
+
+def _flat(value, prefix: str = ""):
+    if isinstance(value, dict) and value and prefix.count(".") < 5:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value if isinstance(value, str) else str(value)

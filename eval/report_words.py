@@ -1,0 +1,142 @@
+"""What a report says in words: the verdict and how far training went, computed from the numbers of a run.
+
+Pure functions of summary.json, recipe.json and the rows of training_log.jsonl; they return plain text, unescaped.
+"""
+
+from eval.controls import HELD_OUT
+from eval.run_folder import number
+
+SHORT_TRAINING = 5_000  # sprites; a small transformer from scratch needs about as many to be level with 300 of a LoRA's
+FEW_PROMPTS = 20
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def percent(share: float) -> str:
+    """0.25 → '25 %'; a digit more near 0 and 100, so that 99.7 % is never called 100 %."""
+    value = 100 * share
+    digits = 1 if 0 < abs(value) < 1 or 99 < abs(value) < 100 else 0
+    return f"{value:.{digits}f}{NO_BREAK}%".replace("-", "−")
+
+
+def points(share: float) -> str:
+    """A difference of shares: 0.25 → '25'."""
+    return (
+        f"{100 * share:.0f}".replace("-", "−").replace("−0", "0")
+        if abs(share) < 0.005
+        else f"{100 * share:.0f}".replace("-", "−")
+    )
+
+
+def headline_metric(summary: dict) -> dict | None:
+    """The first judged metric that no degenerate control matches."""
+    usable = [m for m in summary["metrics"] if m["group"] == "judged" and m["direction"] == "higher" and m["sane"]]
+    return usable[0] if usable else None
+
+
+def comparison(summary: dict, metric: str, b: str | None) -> dict | None:
+    """The paired difference adapter − b in `metric`, in the mode that comes first (grammar, where there is one)."""
+    adapter = summary["roles"]["adapter"]
+    found = [c for c in summary["comparisons"] if (c["metric"], c["a"], c["b"]) == (metric, adapter, b)]
+    return min(found, key=lambda c: (c["mode"] == "unconstrained", c["mode"])) if found else None
+
+
+def value_of(summary: dict, generator: str | None, metric: str, mode: str | None = None) -> dict | None:
+    """The interval of one generator, in `mode` where it has it."""
+    rows = [g for g in summary["generators"] if g["generator"] == generator]
+    rows.sort(key=lambda g: (g["mode"] != mode, g["mode"] == "unconstrained"))
+    return rows[0]["metrics"][metric] if rows and rows[0]["metrics"][metric]["n"] else None
+
+
+def _sign(gap: dict | None) -> int:
+    """1 where the whole interval is above 0, −1 where it is below, else 0."""
+    return 0 if gap is None else (gap["low"] > 0) - (gap["high"] < 0)
+
+
+def verdict(summary: dict) -> str:
+    """One sentence: adapter against base model, then against held-out sprites, with intervals."""
+    adapter, base, metric = summary["roles"]["adapter"], summary["roles"]["base"], headline_metric(summary)
+    if adapter is None:
+        return f"No model drew in this run: its {summary['drawings']} drawings are controls, and the tables say which metrics they fool."
+    bits = comparison(summary, "bits_saved", base)
+    looks = comparison(summary, metric["name"], base) if metric else None
+    if bits is None and looks is None:
+        opening = f"{adapter} was not compared with a base model on anything that decides"
+    else:
+        opening = f"{adapter} is {_standing(_sign(bits), _sign(looks), base, metric)} ({_evidence(bits, looks, metric)})"
+    return f"{opening}{_distance(summary, metric)}."
+
+
+def _standing(bits: int, looks: int, base: str, metric: dict | None) -> str:
+    if bits * looks < 0:
+        better, worse = ("bits per pixel", metric["label"]) if bits > 0 else (metric["label"], "bits per pixel")
+        return f"better than {base} in {better} and worse in {worse}"
+    overall = bits or looks
+    if overall == 0:
+        return f"not distinguishable from {base}"
+    return f"{'better' if overall > 0 else 'worse'} than {base}"
+
+
+def _evidence(bits: dict | None, looks: dict | None, metric: dict | None) -> str:
+    parts = []
+    if bits:
+        word = "fewer" if bits["mean"] >= 0 else "more"
+        low, high = sorted((abs(bits["low"]), abs(bits["high"]))) if _sign(bits) else (bits["low"], bits["high"])
+        size = f"{abs(bits['mean']):.2f} {word} bits per pixel on held-out sprites"
+        parts.append(f"{size}, 95{NO_BREAK}% interval {low:.2f} to {high:.2f}, n = {bits['n']}".replace("-", "−", 0))
+    if looks:
+        interval = f"{points(looks['low'])} to {points(looks['high'])}"
+        sign = "+" if looks["mean"] > 0 else ""
+        parts.append(f"“{metric['label']}” {sign}{points(looks['mean'])} points, {interval}, n = {looks['n']}")
+    return "; ".join(parts)
+
+
+def _distance(summary: dict, metric: dict | None) -> str:
+    if metric is None:
+        return "; no metric here tells drawings from degenerate controls, so how far it is from held-out sprites is for the eye"
+    gap = comparison(summary, metric["name"], HELD_OUT)
+    own = value_of(summary, summary["roles"]["adapter"], metric["name"], gap["mode"]) if gap else None
+    goal = value_of(summary, HELD_OUT, metric["name"])
+    if gap is None or own is None or goal is None:
+        return "; how far it is from held-out sprites was not measured"
+    shares = f"{percent(own['mean'])} of its drawings are {metric['label']}, of held-out sprites {percent(goal['mean'])}"
+    if _sign(gap) < 0:
+        distance = f"{points(-gap['mean'])} points ({points(-gap['high'])} to {points(-gap['low'])})"
+        return f"; it is {distance} short of held-out sprites: {shares}"
+    return f"; on this floor of a test it is level with held-out sprites: {shares}"
+
+
+def sprites_seen(recipe: dict, log: list[dict]) -> int | None:
+    """How many sprites the adapter was trained on, counted with repeats: from the log, else from the recipe."""
+    logged = [number(row.get("sprites")) for row in log]
+    training = recipe["training"] if isinstance(recipe.get("training"), dict) else {}
+    known = [value for value in (*logged, number(recipe.get("sprites_seen")), number(training.get("sprites_seen"))) if value]
+    return int(max(known)) if known else None
+
+
+def caveats(summary: dict, recipe: dict, log: list[dict]) -> list[str]:
+    """Sentences under the verdict: training, few prompts, sanity, lost rows."""
+    metric = headline_metric(summary)
+    said = _training_words(summary, metric, sprites_seen(recipe, log), log) if summary["roles"]["adapter"] else []
+    if summary["prompts"] < FEW_PROMPTS:
+        said.append(f"Only {summary['prompts']} prompts: the intervals are narrower than the truth.")
+    if not any(g["kind"] == "degenerate" for g in summary["generators"]):
+        said.append("No degenerate controls were drawn, so no metric here has been checked.")
+    lost = [f"{count} {file} ({cause})" for file, causes in summary["unusable_rows"].items() for cause, count in causes.items()]
+    if lost:
+        said.append(f"Rows left out because they could not be used: {', '.join(lost)}.")
+    return said
+
+
+def _training_words(summary: dict, metric: dict | None, seen: int | None, log: list[dict]) -> list[str]:
+    gap = comparison(summary, metric["name"], HELD_OUT) if metric else None
+    poor = gap is not None and _sign(gap) < 0 and gap["mean"] < -0.25
+    if seen is None:
+        return ["The drawings are poor by these numbers."] if poor else []
+    seconds = max((number(row.get("seconds")) or 0 for row in log), default=0)
+    time = f" in {seconds / 60:.0f} minutes" if seconds >= 90 else ""
+    trained = f"The adapter was trained on {seen:,} sprites{time}".replace(",", NO_BREAK)
+    if seen >= SHORT_TRAINING:
+        return [f"{trained}." + (" The drawings are still poor by these numbers." if poor else "")]
+    if poor:
+        return [f"{trained}, which is very little: the drawings are poor, and nobody should judge the method by them."]
+    return [f"{trained}, which is very little; a longer run should draw better."]
