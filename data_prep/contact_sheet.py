@@ -59,8 +59,9 @@ def by_cell(
 
     zones, categories = _axis(ZONES, (zone for zone, _ in cells)), _axis(CATEGORIES, (category for _, category in cells))
     sheets = {cell: contact_sheet(sprites, columns, scale, background) for cell, sprites in cells.items() if len(sprites)}
-    lefts = _edges(8 * _LINE, [[sheet.width for cell, sheet in sheets.items() if cell[1] == name] for name in categories], 6 * _LINE)
-    tops = _edges(_LINE + GAP, [[sheet.height for cell, sheet in sheets.items() if cell[0] == name] for name in zones], _LINE)
+    widths = [[sheet.width for (_, category), sheet in sheets.items() if category == name] for name in categories]
+    heights = [[sheet.height for (zone, _), sheet in sheets.items() if zone == name] for name in zones]
+    lefts, tops = _edges(8 * _LINE, widths, 6 * _LINE), _edges(_LINE + GAP, heights, _LINE)
     page = Image.new("RGB", (lefts[-1], tops[-1]), background)
     draw = ImageDraw.Draw(page)
     for left, category in zip(lefts, categories, strict=False):

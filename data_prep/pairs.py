@@ -75,7 +75,8 @@ def write_parquet(folder: Path, rows: Iterable[tuple[str, dict]]) -> dict[str, d
             if len(waiting[split]) == ROWS_A_WRITE:
                 flush(split)
         for split in SPLITS:
-            flush(split)
+            if waiting[split]:  # `datasets` cannot read a row group without rows; a file without row groups it can
+                flush(split)
     return {f"data/{path.name}": {"rows": totals[split], "sha256": file_hash(path)} for split, path in paths.items()}
 
 

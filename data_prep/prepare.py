@@ -16,7 +16,7 @@ import shutil
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep import curate, dataset_card, grid_text, pairs
+from data_prep.captions import CELLS
 from data_prep.contact_sheet import by_cell
 from data_prep.curate import Picture
 from data_prep.errors import InputError
@@ -38,6 +39,7 @@ from data_prep.sprite import Sprite
 FORMAT = 1  # counts up when the same recipe would give other rows
 TRAIN_SHARE, VALIDATION_SHARE = 0.90, 0.05  # of the groups; the rest is test
 LARGE_GROUP = 0.02  # of all sprites: such a group would be most of a test set, so it goes to train
+BATCH = 512  # sprites a process is given at once
 SHEET_SPRITES = 9  # per cell on the contact sheet
 VERSIONS_OF = ("datasets", "numpy", "pillow", "pyarrow", "scikit-learn")
 
@@ -105,6 +107,9 @@ def _build(work: _Work, described: dict, recipe_hash: str) -> None:
     (work.folder / "README.md").write_text(dataset_card.render(manifest, work.credits), encoding="utf-8")
     _write_json(work.folder / "manifest.json", manifest)
     say(f"{sum(sum(cells.values()) for cells in work.counts.values()):,} pairs; dropped: {_summary(work.dropped) or 'none'}")
+    empty = [split for split, cells in work.counts.items() if not cells]
+    if empty:
+        say(f"no sprite fell to {' and '.join(empty)}: too few groups; more sprites or another seed")
 
 
 # --- read -----------------------------------------------------------------------------------------------------------
@@ -123,7 +128,7 @@ def _curated(work: _Work) -> Iterator[Picture]:
 
 
 def _pictures(source: dict, work: _Work) -> Iterator[Picture]:
-    pictures = _procedural(source, work.recipe.sizes) if source["kind"] == "procedural" else _packed(source, work)
+    pictures = _procedural(source, work.recipe) if source["kind"] == "procedural" else _packed(source, work)
     for picture in pictures:
         cleaned = curate.clean(picture, work.recipe.sizes, work.recipe.hold_out_bench_subjects)
         if isinstance(cleaned, str):
@@ -139,31 +144,46 @@ def _packed(source: dict, work: _Work) -> Iterator[Picture]:
     return packs.pictures(source["path"], work.recipe.seed, dropped=work.drop, **chosen)
 
 
-def _procedural(source: dict, sizes: tuple[int, ...]) -> Iterator[Picture]:
+def _procedural(source: dict, recipe: PrepareRecipe) -> Iterator[Picture]:
     """`count` sprites, shared out evenly over the sizes; the generator's own split goes with each."""
+    seed, sizes = source.get("seed", 1), recipe.sizes
+    for turn, size in enumerate(sizes):
+        share = source["count"] // len(sizes) + (turn < source["count"] % len(sizes))
+        yield from _mapped(partial(_procedural_picture, seed, size), range(share), recipe.num_proc)
+
+
+def _procedural_picture(seed: int, size: int, index: int) -> Picture:
     from data_prep.sources import procedural
 
-    seed, count = source.get("seed", 1), source["count"]
-    for turn, size in enumerate(sizes):
-        share = count // len(sizes) + (turn < count % len(sizes))
-        for index, sprite in enumerate(islice(procedural.sprites(seed=seed, size=size), share)):
-            yield Picture(
-                sprite.rgba(),
-                f"procedural/{seed}/{size}/{index}",
-                caption=sprite.caption,
-                tags=sprite.tags,
-                source=sprite.source,
-                licence=sprite.licence,
-                attribution=sprite.attribution,
-                split=procedural.split_of(sprite.tags),
-                placed=True,
-            )
+    sprite = procedural.sprite(seed, index, size)
+    return Picture(
+        sprite.rgba(),
+        f"procedural/{seed}/{size}/{index}",
+        caption=sprite.caption,
+        tags=dict(sprite.tags),  # a mappingproxy does not pickle
+        source=sprite.source,
+        licence=sprite.licence,
+        attribution=sprite.attribution,
+        split=procedural.split_of(sprite.tags),
+        placed=True,
+    )
+
+
+def _mapped(function: Callable, items: Iterable, num_proc: int) -> Iterator:
+    """`map` in order, by `num_proc` processes; a batch at a time, because a pool would take in everything at once."""
+    if num_proc < 2:
+        yield from map(function, items)
+        return
+    items = iter(items)
+    with get_context("spawn").Pool(num_proc) as pool:  # fork would copy the progress thread's locks
+        while batch := list(islice(items, BATCH * num_proc)):
+            yield from pool.map(function, batch, chunksize=BATCH // 4)
 
 
 def _packed_picture(picture: Picture) -> Picture:
-    """For the spool file: pixels by zlib (a tenth), tags as a plain dict (a mappingproxy does not pickle)."""
+    """For the spool file: pixels by zlib, a tenth of the size."""
     height, width, _ = picture.rgba.shape
-    return replace(picture, rgba=(height, width, zlib.compress(picture.rgba.tobytes(), 1)), tags=dict(picture.tags))
+    return replace(picture, rgba=(height, width, zlib.compress(picture.rgba.tobytes(), 1)))
 
 
 def _unpacked_picture(picture: Picture) -> Picture:
@@ -233,22 +253,13 @@ def _draw(picture: Picture, palette: Palette) -> tuple[str, str, Sprite, str]:
     return picture.name, curate.flip_key(grid), Sprite(grid, palette, *words), picture.split
 
 
-def _drawn(work: _Work, palette: Palette, spool: Path) -> Iterator[tuple[str, str, Sprite, str]]:
-    """`_draw` of every spooled picture, in order, by `num_proc` processes."""
-    draw = partial(_draw, palette=palette)
-    if work.recipe.num_proc < 2:
-        yield from map(draw, _unspooled(spool))
-        return
-    with get_context("spawn").Pool(work.recipe.num_proc) as pool:  # fork would copy the progress thread's locks
-        yield from pool.imap(draw, _unspooled(spool), chunksize=64)
-
-
 def _rows(work: _Work, palette: Palette, spool: Path) -> Iterator[tuple[str, dict]]:
     """(split, row) of every sprite that is no duplicate. No group is in two splits: a sprite that would be is dropped."""
     group_of = curate.groups(work.keys)
     split_of = _splits(group_of, work.given_splits, work.recipe.seed)
     seen: dict[str, Sprite] = {}  # flip key → id and pixels, by hash
-    for group, (name, key, sprite, given) in zip(group_of, _drawn(work, palette, spool), strict=True):
+    drawn = _mapped(partial(_draw, palette=palette), _unspooled(spool), work.recipe.num_proc)
+    for group, (name, key, sprite, given) in zip(group_of, drawn, strict=True):
         split = given or split_of[group]
         pixels = hashlib.sha256(sprite.grid.tobytes()).digest()
         if np.count_nonzero(np.bincount(sprite.grid.ravel())[1:]) < curate.MIN_COLOURS:
@@ -286,11 +297,21 @@ def _described(recipe: PrepareRecipe) -> dict:
     for source in recipe_json["sources"]:
         if source["kind"] == "packs":
             source |= {"path": Path(source["path"]).name, "sha256": packs.fingerprint(source["path"])}
+        else:
+            source |= {"first_sprites": _generator_hash(source.get("seed", 1), recipe.sizes)}
     if recipe.palette != "corpus":
         palette = load(recipe.palette)
         _check_name(palette)
         recipe_json["palette"] = {"name": palette.name, "hash": palette.hash}
     return {"format": FORMAT, "recipe": recipe_json}
+
+
+def _generator_hash(seed: int, sizes: tuple[int, ...]) -> str:
+    """SHA-256 over one sprite of each cell and size: another generator's corpus is another corpus."""
+    from data_prep.sources import procedural
+
+    sprites = [procedural.sprite(seed, index, size) for size in sizes for index in range(len(CELLS))]
+    return hashlib.sha256("".join(sprite.id + procedural.split_of(sprite.tags) for sprite in sprites).encode()).hexdigest()
 
 
 def _manifest(work: _Work, palette: Palette, described: dict, recipe_hash: str, files: dict) -> dict:

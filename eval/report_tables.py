@@ -57,7 +57,12 @@ def interval_cell(interval: dict, unit: str, row_n: int | None = None, grey: boo
         return Cell(NOTHING, "", grey)
     low, high = (format_value(interval[end], unit).removesuffix(f"{NO_BREAK}{unit}" if unit else "") for end in ("low", "high"))
     count = "" if row_n in (None, interval["n"]) else f", n{NO_BREAK}{interval['n']}"
-    return Cell(format_value(interval["mean"], unit), f"{low}–{high}{count}", grey)
+    return Cell(format_value(interval["mean"], unit), f"{span(low, high)}{count}", grey)
+
+
+def span(low: str, high: str) -> str:
+    """'3–9'; with a minus sign about, '−3 to 9'."""
+    return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
 
 
 def generator_label(generator: dict) -> str:
@@ -110,8 +115,9 @@ def _comparable(summary: dict) -> list[dict]:
 def results(summary: dict) -> Table:
     metrics = _group(summary, "judged")
     intro = (
-        "Means with 95 % bootstrap intervals over prompts, drawings that parse only. ↑ higher is better, ↓ lower, ≈ nearer to the "
-        f"held-out sprites. {len(summary['comparisons'])} paired comparisons were made. Grey columns decide nothing."
+        "Means with 95 % bootstrap intervals over prompts, of the drawings that parse. ↑ higher is better, ↓ lower, "
+        f"≈ nearer to the held-out sprites. {len(summary['comparisons'])} paired comparisons were made. "
+        "Grey columns decide nothing."
     )
     return _metric_table("Results", intro, summary, metrics, _comparable(summary), _fooled_notes(metrics))
 
@@ -124,15 +130,15 @@ def described(summary: dict) -> Table:
 
 def legacy(summary: dict) -> Table:
     intro = (
-        "Pixel Art Bench's formulas as published, for comparison with its tables only; quality score is of 8.5. For named palettes "
-        "the entries in use count as the palette."
+        "Pixel Art Bench's formulas as published, for comparison with its tables only; quality score is of 8.5. "
+        "For named palettes the entries in use count as the palette."
     )
     metrics = _group(summary, "legacy")
     return _metric_table("Legacy bench columns", intro, summary, metrics, _comparable(summary), _fooled_notes(metrics[:1]))
 
 
 def validity(summary: dict) -> Table:
-    """With and without the grammar, and what went wrong. Validity decides nothing about looks, but is not greyed: it has its own job."""
+    """With and without the grammar, what it costs and what went wrong. Not greyed: validity has a job of its own."""
     metrics = [{**metric, "sane": None} for metric in _group(summary, "format", "cost")]
     models = [g for g in summary["generators"] if g["kind"] == "model"]
     notes = []
@@ -180,7 +186,7 @@ def _fine_cell(interval: dict, digits: int, row_n: int) -> Cell:
     if not interval["n"]:
         return Cell(NOTHING)
     mean, low, high = (f"{interval[key]:.{digits}f}".replace("-", "−") for key in ("mean", "low", "high"))
-    return Cell(mean, f"{low}–{high}" + ("" if interval["n"] == row_n else f", n{NO_BREAK}{interval['n']}"))
+    return Cell(mean, span(low, high) + ("" if interval["n"] == row_n else f", n{NO_BREAK}{interval['n']}"))
 
 
 def recipe_table(recipe: dict, summary: dict) -> Table:

@@ -19,12 +19,8 @@ def percent(share: float) -> str:
 
 
 def points(share: float) -> str:
-    """A difference of shares: 0.25 → '25'."""
-    return (
-        f"{100 * share:.0f}".replace("-", "−").replace("−0", "0")
-        if abs(share) < 0.005
-        else f"{100 * share:.0f}".replace("-", "−")
-    )
+    """A difference of shares in percentage points: 0.25 → '25'."""
+    return f"{round(100 * share)}".replace("-", "−")
 
 
 def headline_metric(summary: dict) -> dict | None:
@@ -47,6 +43,11 @@ def value_of(summary: dict, generator: str | None, metric: str, mode: str | None
     return rows[0]["metrics"][metric] if rows and rows[0]["metrics"][metric]["n"] else None
 
 
+def called(name: str, role: str) -> str:
+    """'the adapter', with its name where that says more."""
+    return f"the {role}" if name in (role, role.split()[0]) else f"the {role} “{name}”"
+
+
 def _sign(gap: dict | None) -> int:
     """1 where the whole interval is above 0, −1 where it is below, else 0."""
     return 0 if gap is None else (gap["low"] > 0) - (gap["high"] < 0)
@@ -56,13 +57,14 @@ def verdict(summary: dict) -> str:
     """One sentence: adapter against base model, then against held-out sprites, with intervals."""
     adapter, base, metric = summary["roles"]["adapter"], summary["roles"]["base"], headline_metric(summary)
     if adapter is None:
-        return f"No model drew in this run: its {summary['drawings']} drawings are controls, and the tables say which metrics they fool."
+        return f"No model drew in this run: its {summary['drawings']} drawings are controls, and show what each metric is worth."
     bits = comparison(summary, "bits_saved", base)
     looks = comparison(summary, metric["name"], base) if metric else None
     if bits is None and looks is None:
-        opening = f"{adapter} was not compared with a base model on anything that decides"
+        opening = f"{called(adapter, 'adapter')} was not compared with a base model on anything that decides"
     else:
-        opening = f"{adapter} is {_standing(_sign(bits), _sign(looks), base, metric)} ({_evidence(bits, looks, metric)})"
+        standing = _standing(_sign(bits), _sign(looks), called(base, "base model"), metric)
+        opening = f"{called(adapter, 'adapter')} is {standing} ({_evidence(bits, looks, metric)})"
     return f"{opening}{_distance(summary, metric)}."
 
 
@@ -79,13 +81,13 @@ def _standing(bits: int, looks: int, base: str, metric: dict | None) -> str:
 def _evidence(bits: dict | None, looks: dict | None, metric: dict | None) -> str:
     parts = []
     if bits:
-        word = "fewer" if bits["mean"] >= 0 else "more"
-        low, high = sorted((abs(bits["low"]), abs(bits["high"]))) if _sign(bits) else (bits["low"], bits["high"])
-        size = f"{abs(bits['mean']):.2f} {word} bits per pixel on held-out sprites"
-        parts.append(f"{size}, 95{NO_BREAK}% interval {low:.2f} to {high:.2f}, n = {bits['n']}".replace("-", "−", 0))
+        word, sign = ("saving", 1) if bits["mean"] >= 0 else ("losing", -1)
+        low, high = sorted((sign * bits["low"], sign * bits["high"]))
+        interval = f"95{NO_BREAK}% interval {low:.2f} to {high:.2f}".replace("-", "−")
+        parts.append(f"{word} {sign * bits['mean']:.2f} bits per pixel on held-out sprites, {interval}, n = {bits['n']}")
     if looks:
-        interval = f"{points(looks['low'])} to {points(looks['high'])}"
         sign = "+" if looks["mean"] > 0 else ""
+        interval = f"{points(looks['low'])} to {points(looks['high'])}"
         parts.append(f"“{metric['label']}” {sign}{points(looks['mean'])} points, {interval}, n = {looks['n']}")
     return "; ".join(parts)
 
@@ -98,7 +100,7 @@ def _distance(summary: dict, metric: dict | None) -> str:
     goal = value_of(summary, HELD_OUT, metric["name"])
     if gap is None or own is None or goal is None:
         return "; how far it is from held-out sprites was not measured"
-    shares = f"{percent(own['mean'])} of its drawings are {metric['label']}, of held-out sprites {percent(goal['mean'])}"
+    shares = f"{percent(own['mean'])} of its drawings pass “{metric['label']}”, of held-out sprites {percent(goal['mean'])}"
     if _sign(gap) < 0:
         distance = f"{points(-gap['mean'])} points ({points(-gap['high'])} to {points(-gap['low'])})"
         return f"; it is {distance} short of held-out sprites: {shares}"

@@ -14,7 +14,7 @@ import numpy as np
 
 from eval.controls import DEGENERATE, HELD_OUT, NEAREST
 from eval.metrics import intervals, likelihood
-from eval.metrics.catalogue import METRICS, NAMES, Metric
+from eval.metrics.catalogue import METRICS, NAMES, YES_OR_NO, Metric
 from eval.run_folder import Rows
 
 MIN_PROMPTS = 5
@@ -124,7 +124,9 @@ def _generator_json(key: tuple[str, str], cells: dict, scored: list[dict], seed:
         "palette_hashes": sorted({row["palette_hash"] for row in rows if row["palette_hash"]})[:5],
         "faults": dict(faults.most_common(MAX_CAUSES)),
         "forgiven": dict(forgiven.most_common(MAX_CAUSES)),
-        "metrics": {name: intervals.ratio(*table[name], seed).to_json() for name in NAMES},
+        "metrics": {
+            name: (intervals.share if name in YES_OR_NO else intervals.ratio)(*table[name], seed).to_json() for name in NAMES
+        },
     }
 
 

@@ -56,3 +56,6 @@ METRICS = (
     ),
 )
 NAMES = tuple(metric.name for metric in METRICS)
+YES_OR_NO = frozenset(
+    {"sprite_like_in_colour", "sprite_like", "colour_right", "empty", "duplicate", "strict_valid", "lenient_valid"}
+)

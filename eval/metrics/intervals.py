@@ -5,7 +5,7 @@ is the prompt, not the drawing: several drawings of one prompt are not independe
 such intervals are too narrow; every table shows n for that reason.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -51,6 +51,18 @@ def ratio(sums: np.ndarray, counts: np.ndarray, seed: int = 0, resamples: int = 
     drawn = (weights @ sums) / (weights @ counts)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(sums.sum() / counts.sum()), float(low), float(high), len(sums))
+
+
+def share(sums: np.ndarray, counts: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+    """`ratio` for yes-or-no metrics. Where all agree, resampling sees no doubt at all; then the open end is exact.
+
+    C. Clopper and E. Pearson (1934): with n prompts that all say no, the share may be up to 1 − 0.025^(1/n).
+    """
+    found = ratio(sums, counts, seed, resamples)
+    doubt = 1 - ((1 - LEVEL) / 2) ** (1 / max(found.n, 1))
+    if found.mean == 0:
+        return replace(found, high=doubt)
+    return replace(found, low=1 - doubt) if found.mean == 1 else found
 
 
 def mean(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Interval:

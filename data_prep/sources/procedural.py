@@ -1,0 +1,185 @@
+"""Entry to the procedural reef: an endless, seeded, licence-free stream of sprites through all 30 cells.
+
+A sprite depends on (seed, index, size) alone. Everything is drawn for its size, nothing is scaled down.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import count
+
+import numpy as np
+
+from data_prep.captions import CELLS
+from data_prep.palette import TRANSPARENT, named
+from data_prep.sources.reef import cephalopods, corals, deep, fish, grazers, jellies
+from data_prep.sources.reef.dice import Dice
+from data_prep.sources.reef.looks import Look, choose
+from data_prep.sources.reef.pen import MAIN, SECOND, Pen
+from data_prep.sources.reef.render import render
+from data_prep.sprite import Sprite
+from data_prep.wording import caption
+
+SIDE, FRONT = {"left": 1, "right": 1}, {"front": 1}
+FLOATING, DARTING = {"up": 2, "left": 1, "right": 1}, {"left": 2, "right": 2, "up": 1, "down": 1}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A body plan: how it is drawn, which way it is drawn ahead, and the facings it comes in with their weights."""
+
+    draw: Callable[[Pen, Look, Dice], None]
+    heading: str = "left"
+    facings: Mapping[str, float] = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "facings", self.facings or {"left": SIDE, "up": FLOATING, "front": FRONT}[self.heading])
+
+
+PLANS: dict[str, dict[str, Plan]] = {
+    "reef_fish": {
+        "clownfish": Plan(fish.clownfish),
+        "angelfish": Plan(fish.angelfish),
+        "butterflyfish": Plan(fish.butterflyfish),
+        "barracuda": Plan(fish.barracuda),
+        "moray eel": Plan(fish.moray),
+        "pufferfish": Plan(fish.pufferfish),
+        "stingray": Plan(fish.stingray, "left", DARTING),
+        "seahorse": Plan(fish.seahorse),
+        "lionfish": Plan(fish.lionfish),
+    },
+    "grazer": {
+        "parrotfish": Plan(grazers.parrotfish),
+        "surgeonfish": Plan(grazers.surgeonfish),
+        "sea turtle": Plan(grazers.sea_turtle),
+        "sea urchin": Plan(grazers.urchin, "front"),
+        "sea slug": Plan(grazers.sea_slug),
+        "manatee": Plan(grazers.manatee),
+        "sea snail": Plan(grazers.sea_snail),
+        "crab": Plan(grazers.crab, "front"),
+        "sea star": Plan(grazers.sea_star, "front"),
+    },
+    "coral": {
+        "staghorn coral": Plan(corals.staghorn, "front"),
+        "brain coral": Plan(corals.brain_coral, "front"),
+        "table coral": Plan(corals.table_coral, "front"),
+        "sea fan": Plan(corals.sea_fan, "front"),
+        "tube sponge": Plan(corals.tube_sponge, "front"),
+        "mushroom coral": Plan(corals.mushroom_coral, "front"),
+        "sea anemone": Plan(corals.anemone, "front"),
+        "pillar coral": Plan(corals.pillar_coral, "front"),
+        "whip coral": Plan(corals.whip_coral, "front"),
+    },
+    "jellyfish": {
+        "moon jelly": Plan(jellies.moon_jelly, "up"),
+        "box jelly": Plan(jellies.box_jelly, "up"),
+        "lion's mane": Plan(jellies.lions_mane, "up"),
+        "sea nettle": Plan(jellies.sea_nettle, "up"),
+        "crown jelly": Plan(jellies.crown_jelly, "up"),
+        "man o' war": Plan(jellies.man_of_war, "left"),
+        "barrel jelly": Plan(jellies.barrel_jelly, "up"),
+        "comb jelly": Plan(jellies.comb_jelly, "up"),
+        "lantern jelly": Plan(jellies.lantern_jelly, "up"),
+    },
+    "cephalopod": {
+        "octopus": Plan(cephalopods.octopus, "front"),
+        "dumbo octopus": Plan(cephalopods.dumbo, "front"),
+        "vampire squid": Plan(cephalopods.vampire_squid, "front"),
+        "squid": Plan(cephalopods.squid, "left", DARTING),
+        "cuttlefish": Plan(cephalopods.cuttlefish),
+        "nautilus": Plan(cephalopods.nautilus),
+        "bobtail squid": Plan(cephalopods.bobtail),
+        "argonaut": Plan(cephalopods.argonaut),
+    },
+    "abyssal": {
+        "anglerfish": Plan(deep.anglerfish),
+        "gulper eel": Plan(deep.gulper),
+        "giant isopod": Plan(deep.isopod),
+        "tube worm": Plan(deep.tube_worm, "front"),
+        "snailfish": Plan(deep.snailfish),
+        "sea pig": Plan(deep.sea_pig),
+        "viperfish": Plan(deep.viperfish),
+        "hatchetfish": Plan(deep.hatchetfish),
+        "brittle star": Plan(deep.brittle_star, "front"),
+    },
+}
+HELD_OUT_PLANS = {
+    "reef_fish": "angelfish",
+    "grazer": "sea slug",
+    "coral": "mushroom coral",
+    "jellyfish": "barrel jelly",
+    "cephalopod": "bobtail squid",
+    "abyssal": "hatchetfish",
+}
+TEST_SHARE, VALIDATION_SHARE = 0.08, 0.05
+SMALL_BELOW, LARGE_FROM = 0.72, 0.88  # longer side of the drawing over the side of the frame
+
+
+def sprites(seed: int = 1, size: int = 32) -> Iterator[Sprite]:
+    """Sprites of size × size without end; the index runs through the 30 cells in the order of CELLS."""
+    for index in count():
+        yield sprite(seed, index, size)
+
+
+def sprite(seed: int, index: int, size: int, cell: tuple[str, str] | None = None) -> Sprite:
+    """The sprite at one place of the stream, size × size pixels; `cell` (zone, category) asks for another cell than its own."""
+    zone, category = cell or CELLS[index % len(CELLS)]
+    dice = Dice(seed, index, size)
+    plan = dice.pick(list(PLANS[category]))
+    body = PLANS[category][plan]
+    look = choose(dice, zone, body.facings, size)
+    pen = Pen()
+    body.draw(pen, look, dice)
+    hue, step = render(pen, look, body.heading, (dice.span(-1, 1), dice.span(-1, 1)))
+    tags = _tags(zone, category, plan, look, hue)
+    words = caption(tags, dice)
+    grid = _grid(look, hue, step)
+    return Sprite(grid, named("reef64"), words, tags, "procedural", "CC0-1.0", "pixelreef")
+
+
+def _grid(look: Look, hue: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Planes of hue and step → (size, size) uint8 index grid."""
+    return np.where(hue >= 0, _entries(look.main, look.second, look.light)[hue, step], TRANSPARENT).astype(np.uint8)
+
+
+@cache
+def _entries(main: str, second: str, light: str) -> np.ndarray:
+    """(5, 7) palette entries: rows MAIN, SECOND, LIGHT, PALE, DARK."""
+    ramps = named("reef64").ramps
+    return np.array([ramps[name] for name in (main, second, light, "neutral", "neutral")], np.uint8)
+
+
+def _tags(zone: str, category: str, plan: str, look: Look, hue: np.ndarray) -> dict[str, str]:
+    """What is true of the drawing; the size is measured, and colours that changed places in the drawing do so here."""
+    rows, columns = (hue >= 0).any(1).nonzero()[0], (hue >= 0).any(0).nonzero()[0]
+    extent = max(np.ptp(rows), np.ptp(columns)) + 1
+    share = extent / look.size
+    main, second = look.main, look.second
+    if second != "neutral" and (hue == SECOND).sum() > (hue == MAIN).sum():
+        main, second = second, main
+    return {
+        "zone": zone, "category": category, "plan": plan, "colour": main, "second_colour": second, "pattern": look.pattern,
+        "facing": look.facing, "size": "small" if share < SMALL_BELOW else "medium" if share < LARGE_FROM else "large",
+        "glow": "yes" if look.glow else "no",
+    }  # fmt: skip
+
+
+def combination_is_held_out(tags: Mapping[str, str]) -> bool:
+    """Whether this (plan, colour, pattern) is kept for the test set, whatever else the sprite is."""
+    return _share(tags, "test") < TEST_SHARE
+
+
+def split_of(tags: Mapping[str, str]) -> str:
+    """'train', 'validation' or 'test'. Test has the held-out plans and about 8 % of the (plan, colour, pattern)."""
+    if tags["plan"] in HELD_OUT_PLANS.values() or combination_is_held_out(tags):
+        return "test"
+    return "validation" if _share(tags, "validation") < VALIDATION_SHARE else "train"
+
+
+def _share(tags: Mapping[str, str], salt: str) -> float:
+    """A number in 0…1 that only the combination decides."""
+    text = "|".join([salt, tags["plan"], tags["colour"], tags["pattern"]])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") / 2**32
+
+

@@ -1,0 +1,176 @@
+"""Grazers. Side views face left; the crab and the urchin face you."""
+
+import numpy as np
+
+from data_prep.sources.reef.dice import Dice
+from data_prep.sources.reef.fish import face, fin, row, tail
+from data_prep.sources.reef.geometry import TAU, arc, closed, curve, ellipse, profile, star
+from data_prep.sources.reef.looks import Look
+from data_prep.sources.reef.pen import DARK, PALE, SECOND, Pen
+
+
+def parrotfish(pen: Pen, look: Look, dice: Dice) -> None:
+    """A heavy blunt fish with a beak, one long low back fin and a square tail."""
+    h = dice.span(0.36, 0.46) * look.slim
+    tail(pen, 0.6, dice.span(0.3, 0.4), dice.span(0.26, 0.36), dice.span(0.0, 0.45))
+    hem = dice.span(0.08, 0.14)
+    pen.blob([(-0.4, -h * 0.8), (-0.3, -h - hem), (0.35, -h * 0.75 - hem), (0.55, -h * 0.4)], SECOND, tone=-0.4)
+    pen.blob([(0.0, h * 0.8), (0.1, h + hem), (0.45, h * 0.7 + hem), (0.55, h * 0.3)], SECOND, tone=-0.4)
+    hump = dice.span(0.0, 0.15)
+    shape = [(-0.92, -0.05, 0.16), (-0.8, -h * 0.75 - hump, h * 0.6), (-0.35, -h, h), (0.2, -h * 0.8, h * 0.85), (0.68, -0.17, 0.17)]
+    pen.blob(profile(shape), marked=True)
+    pen.limb([(-0.86, 0.08), (-0.96, 0.1)], 0.11, 0.07, hue=PALE if look.zone in ("shallows", "twilight") else SECOND, tone=1, flat=True)
+    pen.mark(-0.9, 0.14, DARK, 0)
+    fin(pen, [(-0.35, 0.0), (-0.08, -0.06), (-0.02, 0.2), (-0.2, 0.24)], apart=True, tone=0.2)
+    pen.eye(-0.6, -h * 0.4, 0.085)
+    pen.lights(row(-0.4, h * 0.55, 0.5, h * 0.3, 3 + look.detail))
+
+
+def surgeonfish(pen: Pen, look: Look, dice: Dice) -> None:
+    """An oval blade: small mouth low in the face, high fins all along, crescent tail with a scalpel at its root."""
+    h = dice.span(0.42, 0.52) * look.slim
+    hem = dice.span(0.1, 0.18)
+    tail(pen, 0.6, dice.span(0.28, 0.36), dice.span(0.32, 0.44), dice.span(0.6, 1.0))
+    fin(pen, [(-0.5, -h * 0.7), (-0.2, -h - hem), (0.35, -h * 0.8 - hem), (0.62, -0.1), (0, -h * 0.3)])
+    fin(pen, [(-0.3, h * 0.8), (0.0, h + hem), (0.35, h * 0.8 + hem), (0.62, 0.1), (0, h * 0.3)])
+    shape = [(-0.88, 0.04, 0.18), (-0.72, -h * 0.55, h * 0.6), (-0.25, -h, h), (0.25, -h * 0.8, h * 0.8), (0.68, -0.09, 0.09)]
+    pen.blob(profile(shape), marked=True)
+    pen.mark(0.56, 0.0, SECOND, 6 if look.base > 3 else 5, 0.05)
+    fin(pen, [(-0.4, 0.05), (-0.12, -0.06), (-0.1, 0.2)], apart=True, tone=0.4)
+    pen.eye(-0.55, -h * 0.35, 0.085)
+    if look.detail:
+        pen.mark(-0.8, 0.12, DARK, 0)
+    pen.lights(row(-0.3, h * 0.6, 0.45, h * 0.35, 3 + look.detail))
+
+
+def sea_turtle(pen: Pen, look: Look, dice: Dice) -> None:
+    """A domed shell, a beaked head ahead, long front flipper, short hind one."""
+    h, sweep = dice.span(0.36, 0.48), dice.span(-0.25, 0.35)
+    fin_x = dice.span(0.0, 0.2)
+    pen.blob(closed([(0.5, 0.05), (0.92, 0.12), (0.98, 0.3), (0.6, 0.25)], per=3), SECOND, tone=-0.5)
+    pen.limb(curve([(-0.35, 0.05), (-0.2, -h - 0.15), (0.0, -h - 0.25 - sweep * 0.3)], 3), 0.1, 0.04, hue=SECOND, tone=-0.8)
+    pen.limb([(-0.5, 0.05), (-0.75, -0.06 - sweep * 0.3)], 0.15, 0.15, hue=SECOND)
+    pen.blob(ellipse(-0.82, -0.1 - sweep * 0.3, dice.span(0.19, 0.23), 0.16), SECOND, tone=0.2)
+    pen.blob(profile([(-0.55, 0.05, 0.16), (-0.4, -0.12, 0.24), (0.3, -0.1, 0.24), (0.68, 0.08, 0.16)]), SECOND, tone=0.5)
+    shell = [(-0.6, 0.06, 0.14), (-0.4, -h * 0.75, 0.16), (0.0, -h, 0.17), (0.4, -h * 0.7, 0.16), (0.75, 0.08, 0.14)]
+    pen.blob(profile(shell), marked=True, apart=True)
+    if look.pattern == "plain":
+        for x in (-0.3, 0.05, 0.38):
+            pen.thread([(x, -h * 0.75), (x - 0.03, 0.1)], tone=-1.7, flat=True)
+    tip = (fin_x - 0.1, 0.62 + sweep * 0.3)
+    pen.blob(closed([(-0.48, 0.08), (-0.2, 0.06), (0.0, 0.4), tip, (-0.28, 0.42)], per=3), SECOND, apart=True, tone=0.3)
+    pen.eye(-0.87, -0.13 - sweep * 0.3, 0.06)
+    pen.lights([(-0.25, -h * 0.4), (0.1, -h * 0.55), (0.4, -h * 0.3)])
+
+
+def urchin(pen: Pen, look: Look, dice: Dice) -> None:
+    """A ball of straight spines around a round test."""
+    r, spines = dice.span(0.42, 0.58), dice.count(10, 12) + 3 * look.detail
+    phase = dice.roll() * 0.5
+    uneven = dice.span(0.05, 0.3)
+    flat = dice.span(0.8, 1.0)
+    for i in range(spines):
+        way = phase + TAU * i / spines
+        reach = 1 - uneven * dice.roll() - 0.12 * (i % 2)
+        x, y = np.cos(way), np.sin(way) * flat
+        pen.limb([(x * r * 0.7, y * r * 0.7), (x * reach, y * reach)], 0.035, 0.015, hue=SECOND if i % 2 else 0, tone=-0.4, solid=look.detail > 1)
+    pen.blob(ellipse(0, 0, r, r * flat), marked=True)
+    if look.pattern == "plain":
+        pen.blob(ellipse(-0.06, -0.08, r * 0.4, r * 0.3), SECOND, tone=0.6)
+    pen.lights(arc(0, 0, r * 0.7, r * 0.6, dice.span(0, TAU), TAU + 1, 4))
+
+
+def sea_slug(pen: Pen, look: Look, dice: Dice) -> None:
+    """A nudibranch: long soft foot, two horns ahead, a tuft of gills behind, a ruffled mantle."""
+    h, hump = dice.span(0.2, 0.28), dice.span(0.0, 0.16)
+    ruffles = 3 + look.detail + dice.count(0, 1)
+    gills = dice.span(0.28, 0.42)
+    for angle in (-0.7, -0.25, 0.2, 0.65):
+        pen.limb([(0.42, -h * 0.6), (0.42 + gills * np.sin(angle), -h * 0.6 - gills * np.cos(angle))], 0.065, 0.05, hue=SECOND, tone=0.2)
+    for x in (-0.62, -0.42):
+        lean = dice.span(-0.15, 0.05)
+        pen.limb([(x, -h * 0.5), (x + lean, -h - dice.span(0.26, 0.36))], 0.06, 0.055, hue=SECOND)
+    x = np.linspace(0.98, -0.92, 2 * ruffles + 1)
+    hem = np.stack([x, h * 0.75 + np.where(np.arange(len(x)) % 2, 0.14, 0.0)], -1)
+    pen.blob(np.concatenate([[(-0.8, 0.0), (0.8, 0.0)], hem]), SECOND, tone=0.2)
+    shape = [(-0.95, -0.02, 0.15), (-0.7, -h * 0.95, h * 0.8), (-0.1, -h - hump, h * 0.8), (0.5, -h * 0.9, h * 0.75), (1.0, 0.08, 0.16)]
+    pen.blob(profile(shape), marked=True)
+    pen.mark(-0.78, -0.02, DARK, 0)
+    pen.lights([(-0.4, 0), (0, -0.08), (0.4, 0), (0.42, -h * 0.6 - gills * 0.8)])
+
+
+def manatee(pen: Pen, look: Look, dice: Dice) -> None:
+    """A fat sausage with a drooping muzzle, one paddle and a round flat tail."""
+    h, bow = dice.span(0.3, 0.38), dice.span(-0.05, 0.15)
+    paddle = dice.span(0.2, 0.28)
+    pen.blob(closed([(0.55, bow - 0.08), (0.85, bow - paddle), (1.12, bow), (0.85, bow + paddle), (0.55, bow + 0.1)], per=3), SECOND)
+    shape = [(-0.95, 0.0, 0.26), (-0.8, -h * 0.65, h * 0.95), (-0.45, -h * 0.85, h * 0.9), (0.0, -h, h), (0.4, -h * 0.7 + bow * 0.5, h * 0.75 + bow * 0.5)]
+    shape.append((0.72, bow - 0.1, bow + 0.12))
+    pen.blob(profile(shape), marked=True, belly=0.66)
+    pen.blob(ellipse(-0.84, h * 0.55, 0.17, 0.15), tone=0.6, apart=look.detail > 0)
+    pen.mark(-0.9, h * 0.45, DARK, 0)
+    lean = dice.span(-0.1, 0.2)
+    pen.blob(closed([(-0.4, h * 0.4), (-0.15, h * 0.4), (-0.1 + lean, h + 0.24), (-0.28 + lean, h + 0.28)], per=3), SECOND, apart=True)
+    pen.eye(-0.62, -h * 0.3, 0.06)
+    pen.lights(row(-0.3, -0.05, 0.5, bow, 3 + look.detail))
+
+
+def sea_snail(pen: Pen, look: Look, dice: Dice) -> None:
+    """A pointed whorled shell on a creeping foot, eyes on stalks."""
+    height, lean = dice.span(0.75, 1.05), dice.span(0.05, 0.4)
+    reach = dice.span(0.1, 0.2)
+    foot = [(-0.98, 0.46, 0.72), (-0.85, 0.3, 0.74), (-0.2, 0.4, 0.75), (0.5, 0.5, 0.75), (0.9, 0.66, 0.75)]
+    for x in (-0.9, -0.68):
+        top = (x - 0.08, 0.18 - reach)
+        pen.limb([(x, 0.4), top], 0.05, 0.045, hue=SECOND)
+    pen.blob(profile(foot), SECOND, tone=0.3)
+    r = dice.span(0.46, 0.58)
+    spire = [(-0.42, 0.5), (-0.5, 0.1), (-0.15, -0.3), (0.1 + lean, 0.45 - height * 1.15), (0.35 + lean * 0.5, -0.15), (0.1 + r, 0.2), (0.05 + r, 0.52)]
+    pen.blob(closed(spire, per=3), marked=True, apart=True, axis="y")
+    for i in range(2 + look.detail):
+        t = (i + 1) / (3 + look.detail)
+        y = 0.5 - height * 1.05 * t
+        half = r * (1 - t) * 0.95
+        x = 0.05 + lean * t
+        pen.thread(curve([(x - half, y - 0.02), (x, y + 0.09), (x + half * 0.95, y - 0.08)], 3), tone=-1.8, flat=True)
+    pen.blob(ellipse(-0.24, 0.44, 0.17, 0.13), SECOND, tone=-1.5, flat=True)
+    pen.eye(-0.98, 0.17 - reach, 0.045)
+    pen.lights([(0.1, 0.2), (0.15 + lean * 0.5, -0.15), (0.3, 0.35)])
+
+
+def crab(pen: Pen, look: Look, dice: Dice) -> None:
+    """Wide shell, stalked eyes, claws raised, legs at the sides."""
+    w, h = dice.span(0.5, 0.62), dice.span(0.3, 0.4)
+    claw, rise = dice.span(0.16, 0.24), dice.span(-0.05, 0.35)
+    for side in (-1, 1):
+        for i in range(2 + (look.detail > 0)):
+            out = 0.95 - 0.17 * i
+            pen.limb([(side * w * 0.7, 0.1 + 0.08 * i), (side * out, 0.12 + 0.14 * i), (side * (out + 0.04), 0.42 + 0.12 * i)], 0.05, 0.035, tone=-0.6)
+        pen.limb([(side * w * 0.75, 0.0), (side * 0.84, -0.12), (side * 0.76, -0.3 - rise)], 0.08, 0.07, tone=-0.2)
+        tip = (side * 0.72, -0.42 - rise)
+        pen.blob(ellipse(tip[0], tip[1], claw, claw * 0.85), SECOND, tone=0.3)
+        pen.mark(tip[0] - side * claw * 0.4, tip[1] - claw * 0.55, DARK, 0.5, 0.04)
+        pen.limb([(side * 0.2, -h * 0.5), (side * 0.22, -h - 0.16)], 0.06, 0.06)
+        pen.eye(side * 0.22, -h - 0.2, 0.06)
+    shell = [(-w * 0.75, -h * 0.7), (0, -h), (w * 0.75, -h * 0.7), (w, -0.02), (w * 0.6, h * 0.95), (-w * 0.6, h * 0.95), (-w, -0.02)]
+    pen.blob(closed(shell, per=3), marked=True, axis="y" if look.pattern == "stripes" else "x", belly=0.75)
+    pen.mark(-0.06, h * 0.45, DARK, 0.5)
+    pen.mark(0.06, h * 0.45, DARK, 0.5)
+    pen.lights([(-0.3, -0.05), (0.3, -0.05), (0, -h * 0.5)])
+
+
+def sea_star(pen: Pen, look: Look, dice: Dice) -> None:
+    """Five thick tapering arms."""
+    tips, phase = dice.pick({5: 4, 6: 1}), dice.span(-0.2, 0.2) - TAU / 4
+    depth = dice.span(0.48, 0.6)
+    points = star(0, 0, 1, 1, tips, depth, phase)
+    bend = dice.span(-0.25, 0.25)
+    points = points + np.roll(points, 1, 1) * (-bend, bend) * 0.3 * (np.arange(len(points)) % 2 == 0)[:, None]
+    doubled = np.repeat(points, 2, 0)
+    doubled[0::2] += (np.roll(points, 1, 0) - points) * 0.12
+    doubled[1::2] += (np.roll(points, -1, 0) - points) * 0.12
+    pen.blob(doubled, marked=look.pattern != "stripes")
+    for tip in points[0::2]:
+        pen.limb([(0, 0), tip * 0.68], 0.07 if look.pattern == "stripes" else 0.035, 0.02, hue=SECOND, tone=0.5, flat=True)
+    pen.blob(ellipse(0, 0, 0.14, 0.14), SECOND, tone=0.7)
+    pen.lights([tip * 0.6 for tip in points[0::2]])

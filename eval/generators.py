@@ -1,0 +1,133 @@
+"""Generators: whatever answers a request with the text of a drawing. So far a language model, bare or with an adapter."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from data_prep import grid_text
+from data_prep.captions import messages
+from data_prep.errors import InputError
+from data_prep.palette import Palette
+from data_prep.sprite import Sprite
+
+GRAMMAR, UNCONSTRAINED = "grammar", "unconstrained"
+SPARE_TOKENS = 32  # an unconstrained answer may run on by this much before it is cut
+
+
+@dataclass(frozen=True)
+class Request:
+    """One drawing that is asked for. seed and index key its noise; palette is the one to draw in."""
+
+    caption: str
+    height: int
+    width: int
+    palette: Palette
+    seed: int = 0
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """An answer: its text, and its share of the batch's seconds and tokens."""
+
+    text: str
+    seconds: float
+    tokens: int
+
+
+class LanguageModel:
+    """A causal language model with the tokens of a grid. `facts` are its adapter's, or None for a bare base model."""
+
+    def __init__(self, model, tokens, facts=None, palette: Palette | None = None):
+        self.model, self.tokens, self.facts, self.palette = model.eval(), tokens, facts, palette
+
+    @classmethod
+    def load(cls, adapter: str | Path | None = None, base: str | None = None, dtype: str | None = None) -> "LanguageModel":
+        """Loads a base model and, on top, an adapter's folder; either may be left out, not both.
+
+        base: by default the packaged model that the adapter names. dtype: bfloat16 by default.
+        Raises InputError for a folder that is no adapter or a base that is not to be had.
+        """
+        from finetune.adapter_folder import AdapterFacts, load_palette
+        from finetune.base_models import load_model, load_tokenizer, resolve
+        from finetune.cell_tokens import CellTokens
+
+        facts = None if adapter is None else AdapterFacts.load(Path(adapter))
+        found = resolve(base or _packaged(facts))
+        model, tokenizer = load_model(found, dtype or "bfloat16"), load_tokenizer(found)
+        if facts is not None:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, str(adapter))
+            tokenizer.chat_template = (Path(adapter) / "chat_template.jinja").read_text()
+        return cls(model, CellTokens(tokenizer), facts, None if facts is None else load_palette(Path(adapter)))
+
+    def refuse(self, request: Request) -> None:
+        """Raises InputError for a size or palette that the adapter was not trained on."""
+        if self.facts is None:
+            return
+        if (request.height, request.width) not in self.facts.sizes:
+            known = ", ".join(f"{h}x{w}" for h, w in self.facts.sizes)
+            raise InputError(f"adapter {self.facts.name}: was not trained on {request.height}x{request.width}, but on {known}")
+        if request.palette.hash != self.facts.palette_hash:
+            raise InputError(f"adapter {self.facts.name}: was not trained on palette {request.palette.name!r}")
+
+    def prompts(self, requests: Sequence[Request]) -> list[list[int]]:
+        return [self.tokens.prompt_ids(messages(r.caption, r.height, r.width, r.palette)) for r in requests]
+
+    def answer(self, requests: Sequence[Request], sampling, mode: str = GRAMMAR, batch_size: int = 16) -> Iterator[Drawing]:
+        """Drawings in the order of the requests; those of one size and palette that stand together share batches."""
+        for _, alike in groupby(requests, key=lambda r: (r.height, r.width, r.palette.hash, r.palette.name)):
+            alike = list(alike)
+            for start in range(0, len(alike), batch_size):
+                yield from self._answer_batch(alike[start : start + batch_size], sampling, mode)
+
+    def _answer_batch(self, batch: list[Request], sampling, mode: str) -> list[Drawing]:
+        from eval.decoding import draw_grids, write_freely
+
+        first = batch[0]
+        schedule = self.tokens.schedule(first.palette, first.height, first.width)
+        started = time.perf_counter()
+        if mode == GRAMMAR:
+            grids = draw_grids(self.model, self.prompts(batch), schedule, [(r.seed, r.index) for r in batch], sampling)
+            texts = [grid_text.encode(grid, first.palette) for grid in grids]
+        else:
+            length = len(schedule.ids) + SPARE_TOKENS
+            texts = write_freely(self.model, self.tokens, self.prompts(batch), first.seed + first.index, sampling, length)
+        seconds = (time.perf_counter() - started) / len(batch)
+        return [Drawing(text, seconds, len(self.tokens.completion_ids(text))) for text in texts]
+
+    def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
+        """n sprites for a caption, in the adapter's palette (reef64 without one) and its smallest size unless told."""
+        from data_prep.palette import named
+        from eval.decoding import Sampling
+
+        palette = self.palette or named("reef64")
+        height, width = (size, size) if size else self.facts.sizes[0] if self.facts else (16, 16)
+        requests = [Request(caption, height, width, palette, seed, index) for index in range(n)]
+        for request in requests[:1]:
+            self.refuse(request)
+        drawings = self.answer(requests, sampling or Sampling())
+        sprites = [grid_text.read(drawing.text, {palette.name: palette}) for drawing in drawings]
+        return [Sprite(s.grid, palette, caption, source=self.facts.name if self.facts else "base model") for s in sprites]
+
+    def likelihoods(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> Iterator:
+        """A `finetune.likelihood.Likelihood` of each given sprite as the answer to its request."""
+        from finetune.likelihood import Query, likelihoods
+
+        queries = (
+            Query(prompt, self.tokens.schedule(sprite.palette, sprite.height, sprite.width), sprite.grid)
+            for prompt, sprite in zip(self.prompts(requests), sprites, strict=True)
+        )
+        return likelihoods(self.model, queries)
+
+
+def _packaged(facts) -> str:
+    """The packaged name of an adapter's base, or its hub id."""
+    from finetune.base_models import PACKAGED
+
+    if facts is None:
+        raise InputError("generator: give an adapter's folder or a base model")
+    return next((name for name, p in PACKAGED.items() if p.sha256 == facts.base_sha256), facts.base_hub_id)

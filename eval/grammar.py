@@ -1,0 +1,70 @@
+"""The published grammar of a drawing, for any model and runtime: Lark for llguidance, a JSON schema for servers.
+
+`lark()` admits exactly the strict texts of one size and palette; a free palette of n colours admits n + 1 symbols, one
+alternative for each n. `GrammarProcessor` applies it under plain `generate()`.
+"""
+
+import re
+
+from data_prep.grid_text import ALPHABET, END, FREE, ROW_SEPARATOR, head
+from data_prep.palette import MAX_COLOURS, Palette
+from transformers import LogitsProcessor
+
+
+def lark(palette: Palette | None, height: int, width: int) -> str:
+    """Lark grammar (llguidance dialect) of a drawing; palette None: the model chooses 2 to 63 colours."""
+    if palette is not None:
+        return f"start: DRAWING\nDRAWING: /{_regex(head(palette), len(palette), height, width)}/\n"
+    names = [f"OF{n}" for n in range(2, MAX_COLOURS + 1)]
+    rules = [f"{name}: /{_regex(None, n + 1, height, width)}/" for n, name in enumerate(names, 2)]
+    return "\n".join([f"start: {' | '.join(names)}", *rules]) + "\n"
+
+
+def _regex(opening: str | None, entries: int, height: int, width: int) -> str:
+    """opening: the text before the first pixel, or None for `entries` − 1 free colours."""
+    if opening is None:
+        colours = f'"[0-9a-f]{{6}}"(,"[0-9a-f]{{6}}"){{{entries - 2}}}'
+        start = rf'\{{"palette":\[{colours}\],"grid":\["'
+    else:
+        start = re.escape(opening)
+    row = f"[{ALPHABET[:entries]}]{{{width}}}"
+    return f"{start}{row}({re.escape(ROW_SEPARATOR)}{row}){{{height - 1}}}{re.escape(END)}"
+
+
+def json_schema(palette: Palette, height: int, width: int) -> dict:
+    """The same drawing as a JSON schema, for vLLM and other servers (white space is theirs to forbid)."""
+    name = {"const": palette.name} if palette.name != FREE else {"const": list(palette.colours)}
+    row = {"type": "string", "pattern": f"^[{ALPHABET[: len(palette)]}]{{{width}}}$"}
+    grid = {"type": "array", "items": row, "minItems": height, "maxItems": height}
+    shape = {"palette": name, "grid": grid}
+    return {"type": "object", "properties": shape, "required": list(shape), "additionalProperties": False}
+
+
+class GrammarProcessor(LogitsProcessor):
+    """Logits processor for `generate()`: masks every token that the grammar forbids. For one call, any batch size.
+
+    tokenizer: a transformers fast tokenizer; text: a grammar of `lark()`.
+    """
+
+    def __init__(self, tokenizer, text: str):
+        import llguidance
+        import llguidance.hf
+
+        self.tokenizer = llguidance.hf.from_tokenizer(tokenizer)
+        self.make = lambda: llguidance.LLMatcher(self.tokenizer, text)
+        self.matchers, self.length = [], 0
+
+    def __call__(self, input_ids, scores):
+        import llguidance.torch
+
+        if not self.matchers:
+            self.matchers = [self.make() for _ in input_ids]
+        else:
+            for matcher, row in zip(self.matchers, input_ids.tolist(), strict=True):
+                if not matcher.is_stopped():
+                    matcher.consume_token(row[-1])
+        mask = llguidance.torch.allocate_token_bitmask(len(input_ids), self.tokenizer.vocab_size)
+        for number, matcher in enumerate(self.matchers):
+            llguidance.torch.fill_next_token_bitmask(matcher, mask, number)
+        llguidance.torch.apply_token_bitmask_inplace(scores, mask.to(scores.device))
+        return scores

@@ -1,0 +1,152 @@
+"""Renders a scored run folder: one self-contained HTML page and its Markdown twin. A pure function of the folder.
+
+    python -m eval.report runs/<name>
+
+Reads summary.json and scores.jsonl (by `python -m eval.score`), recipe.json, palette.json, references.jsonl,
+completions.jsonl; training.npz and training_log.jsonl where they are. Writes report.html and report.md.
+"""
+
+import argparse
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import InputError
+from data_prep.palette import Palette
+from eval import report_html, report_pictures, report_tables, report_words, run_folder
+from eval.controls import HELD_OUT
+from eval.report_tables import Table
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A scored run folder in memory."""
+
+    name: str
+    recipe: dict
+    palette: Palette
+    summary: dict
+    scores: list[dict]
+    references: list[dict]
+    completions: list[dict]
+    log: list[dict]
+    training: np.ndarray | None
+
+
+def load(folder: Path) -> Run:
+    """Raises InputError where the folder is not scored, or was scored before its drawings changed."""
+    if not (folder / "summary.json").exists() or not (folder / "scores.jsonl").exists():
+        raise InputError(f"{folder}: not scored yet; run python -m eval.score {folder}")
+    summary = run_folder.read_json(folder / "summary.json")
+    if summary.get("inputs") != run_folder.fingerprints(folder):
+        raise InputError(f"{folder}: its files changed after scoring; run python -m eval.score {folder} again")
+    recipe, palette = run_folder.read_json(folder / "recipe.json"), run_folder.read_palette(folder)
+    return Run(
+        name=recipe["name"] if run_folder.is_word(recipe.get("name")) else folder.resolve().name,
+        recipe=recipe,
+        palette=palette,
+        summary=summary,
+        scores=run_folder.read_rows(folder / "scores.jsonl", lambda row: None).rows,
+        references=run_folder.read_rows(folder / "references.jsonl", run_folder.check_reference).rows,
+        completions=run_folder.read_rows(folder / "completions.jsonl", run_folder.check_drawing).rows,
+        log=run_folder.read_rows(folder / "training_log.jsonl", run_folder.check_log, required=False).rows,
+        training=run_folder.read_training(folder, len(palette)),
+    )
+
+
+def report(folder: Path | str) -> Path:
+    """Writes report.html and report.md into `folder`, returns the page's path. Raises InputError."""
+    folder = Path(folder)
+    run = load(folder)
+    tables = sections(run)
+    run_folder.write_atomically(folder / "report.html", html(run, tables))
+    run_folder.write_atomically(folder / "report.md", markdown(run, tables))
+    return folder / "report.html"
+
+
+def sections(run: Run) -> list[tuple[str, Table]]:
+    """(anchor, table) in the order of the page; tables that the run has nothing for are left out."""
+    tables = {
+        "results": report_tables.results(run.summary),
+        "likelihoods": report_tables.likelihoods(run.summary),
+        "validity": report_tables.validity(run.summary),
+        "described": report_tables.described(run.summary),
+        "legacy": report_tables.legacy(run.summary),
+        "recipe": report_tables.recipe_table(run.recipe, run.summary),
+    }
+    return [(key, table) for key, table in tables.items() if table is not None and table.rows]
+
+
+def html(run: Run, tables: list[tuple[str, Table]]) -> str:
+    drawings = report_pictures.Drawings(run.references, run.completions, run.palette)
+    whisker_label, whiskers = report_pictures.whiskers(run.summary)
+    held_out = report_words.value_of(run.summary, HELD_OUT, "nearest_training")
+    return report_html.render(
+        name=run.name,
+        verdict=sentence(report_words.verdict(run.summary)),
+        caveats=report_words.caveats(run.summary, run.recipe, run.log),
+        gallery=report_pictures.gallery(drawings, run.summary),
+        sections=tables,
+        whisker_label=whisker_label,
+        whiskers=whiskers,
+        curve=report_pictures.training_curve(run.log, _held_out_bits(run.summary)),
+        pairs=report_pictures.memorisation_pairs(drawings, run.summary, run.scores, run.training, run.palette),
+        held_out_share=report_words.percent(held_out["mean"]) if held_out else "an unknown share",
+    )
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _held_out_bits(summary: dict) -> float | None:
+    rows = [row for row in summary["likelihoods"] if row["generator"] == summary["roles"]["adapter"]]
+    return rows[0]["caption"]["mean"] if rows else None
+
+
+def markdown(run: Run, tables: list[tuple[str, Table]]) -> str:
+    """The same words and tables as the page, without pictures."""
+    parts = [f"# {escape(run.name)}: pixelreef report", escape(sentence(report_words.verdict(run.summary)))]
+    parts += [escape(words) for words in report_words.caveats(run.summary, run.recipe, run.log)]
+    parts += [markdown_table(table) for _, table in tables]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(table: Table) -> str:
+    head = [f"{escape(column.label)} {column.mark}".strip() for column in table.columns]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in table.rows:
+        cells = [f"{escape(cell.text)} ({escape(cell.detail)})" if cell.detail else escape(cell.text) for cell in row.cells]
+        lines.append(f"| {' | '.join([escape(row.label), *cells])} |")
+    notes = [f"- {escape(note)}" for note in table.notes]
+    return "\n".join(
+        [f"## {escape(table.title)}", "", *([escape(table.intro), ""] if table.intro else []), *lines, "", *notes]
+    ).rstrip()
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no HTML, no line breaks, no links that form by themselves."""
+    flat = " ".join(report_html.printable(text).split())
+    safe = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    safe = _MARKDOWN.sub(r"\\\1", safe)
+    return safe.replace("://", "&#58;//").replace("www.", "www&#46;").replace("@", "&#64;")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m eval.report", description="Renders the report of a scored run folder.")
+    parser.add_argument("run", type=Path, help="run folder that python -m eval.score has scored")
+    try:
+        print(report(parser.parse_args(argv).run))
+    except InputError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
