@@ -1,5 +1,6 @@
 """Dataset card: a manifest and the credits → the README.md of a prepared corpus. Pure; `prepare` writes the text."""
 
+import hashlib
 from collections.abc import Mapping
 
 from data_prep.captions import CATEGORIES, ZONES
@@ -13,7 +14,7 @@ def render(manifest: dict, credits: Mapping[tuple[str, str, str], int]) -> str:
     sizes = ", ".join(f"{size}×{size}" for size in recipe["sizes"])
     palette = manifest["palette"]
     parts = [
-        _header(recipe["name"], credits),
+        _header(manifest, [split for split, total in totals.items() if total], credits),
         f"# {recipe['name']}",
         f"{sum(totals.values()):,} pixel-art sprites ({sizes}) as prompt–completion pairs for language models, made by "
         f"`pixelreef prepare`. Palette {palette['name']}: {palette['colours']} colours and transparent; `palette.json` has them.",
@@ -31,17 +32,20 @@ def render(manifest: dict, credits: Mapping[tuple[str, str, str], int]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _header(name: str, credits: Mapping[tuple[str, str, str], int]) -> str:
+def _header(manifest: dict, splits: list[str], credits: Mapping[tuple[str, str, str], int]) -> str:
+    """The card's YAML. The content's hash is in the config, because `datasets` keys its cache by the folder's name and this
+    header alone: without it, a folder that was made again, or another one of the same name, would load the old rows."""
     import yaml
 
     licences = sorted({HUB_LICENCES.get(licence, "other") for _, licence, _ in credits})
-    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in ("train", "validation", "test")]
+    content = hashlib.sha256("".join(file["sha256"] for file in manifest["files"].values()).encode()).hexdigest()
+    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
     header = {
-        "pretty_name": name,
+        "pretty_name": manifest["recipe"]["name"],
         "license": licences[0] if len(licences) == 1 else licences,
         "task_categories": ["text-generation"],
         "tags": ["pixel-art"],
-        "configs": [{"config_name": "default", "data_files": files}],
+        "configs": [{"config_name": "default", "description": f"content {content}", "data_files": files}],
     }
     return "---\n" + yaml.safe_dump(header, sort_keys=False, allow_unicode=True) + "---"
 

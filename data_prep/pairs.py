@@ -55,7 +55,7 @@ def _schema():
 
 
 def write_parquet(folder: Path, rows: Iterable[tuple[str, dict]]) -> dict[str, dict]:
-    """One file a split, written ROWS_A_WRITE rows at a time → file name → rows and SHA-256."""
+    """One file for each split that has rows, written ROWS_A_WRITE rows at a time → file name → rows and SHA-256."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -75,8 +75,10 @@ def write_parquet(folder: Path, rows: Iterable[tuple[str, dict]]) -> dict[str, d
             if len(waiting[split]) == ROWS_A_WRITE:
                 flush(split)
         for split in SPLITS:
-            if waiting[split]:  # `datasets` cannot read a row group without rows; a file without row groups it can
-                flush(split)
+            flush(split)
+    for split in SPLITS:
+        if not totals[split]:
+            paths.pop(split).unlink()  # `datasets` cannot read a split without rows
     return {f"data/{path.name}": {"rows": totals[split], "sha256": file_hash(path)} for split, path in paths.items()}
 
 

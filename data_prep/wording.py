@@ -90,7 +90,13 @@ def caption(tags: Mapping[str, str], dice) -> str:
 
 def _synonyms(key: str, value: str) -> tuple[str, ...]:
     """All the ways to state one tag; an empty string where there is nothing to say."""
-    tables = {"zone": ZONE_WORDS, "category": CATEGORY_WORDS, "pattern": PATTERN_WORDS, "size": SIZE_WORDS, "facing": FACING_WORDS}
+    tables = {
+        "zone": ZONE_WORDS,
+        "category": CATEGORY_WORDS,
+        "pattern": PATTERN_WORDS,
+        "size": SIZE_WORDS,
+        "facing": FACING_WORDS,
+    }
     if key in ("colour", "second_colour"):
         return COLOUR_WORDS[value]
     if key == "glow":
@@ -125,7 +131,9 @@ def _sentence(words: Mapping[str, str], stated: set[str]) -> str:
     """'a small glowing striped orange clownfish facing left, from the abyss'"""
     said = _parts(words, stated)
     pattern, after = (said["pattern"], "") if not said["pattern"].startswith("with") else ("", said["pattern"])
-    text = _article(_join(said["size"], said["glow"], pattern, _colours(said), _subject(said), after, said["zone"], said["facing"]))
+    text = _article(
+        _join(said["size"], said["glow"], pattern, _colours(said), _subject(said), after, said["zone"], said["facing"])
+    )
     return f"{text}, {_article(said['category'])}" if said["plan"] and said["category"] else text
 
 
@@ -133,7 +141,9 @@ def _list(words: Mapping[str, str], stated: set[str]) -> str:
     """'reef fish, spotted, yellow and blue, facing right'"""
     said = _parts(words, stated)
     head = [said["category"], said["plan"]] if said["plan"] and said["category"] else [_subject(said)]
-    return ", ".join(filter(None, [*head, said["pattern"], _colours(said), said["glow"], said["size"], said["facing"], said["zone"]]))
+    return ", ".join(
+        filter(None, [*head, said["pattern"], _colours(said), said["glow"], said["size"], said["facing"], said["zone"]])
+    )
 
 
 def _with(words: Mapping[str, str], stated: set[str]) -> str:

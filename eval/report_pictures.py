@@ -169,8 +169,9 @@ class Curve:
 
 
 def training_curve(log: list[dict], held_out_bits: float | None) -> Curve | None:
-    """Bits per pixel (else the loss) over sprites (else steps); None below two points."""
-    y_name, y_label = ("bits_per_pixel", "bits per pixel") if _column(log, "bits_per_pixel") else ("loss", "loss")
+    """Bits per pixel (else per token, else the loss) over sprites (else steps); None below two points."""
+    y_name = next((name for name in ("bits_per_pixel", "bits_per_token") if _column(log, name)), "loss")
+    y_label = y_name.replace("_", " ")
     x_name = "sprites" if len(_column(log, "sprites")) == len(log) else "step"
     pairs = [(number(row.get(x_name)), number(row.get(y_name))) for row in log]
     pairs = sorted(pair for pair in pairs if None not in pair)

@@ -62,7 +62,7 @@ def interval_cell(interval: dict, unit: str, row_n: int | None = None, grey: boo
 
 def span(low: str, high: str) -> str:
     """'3–9'; with a minus sign about, '−3 to 9'."""
-    return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
+    return f"{low} to {high}" if low.startswith("−") or high.startswith("−") else f"{low}–{high}"
 
 
 def generator_label(generator: dict) -> str:
@@ -139,7 +139,7 @@ def legacy(summary: dict) -> Table:
 
 def validity(summary: dict) -> Table:
     """With and without the grammar, what it costs and what went wrong. Not greyed: validity has a job of its own."""
-    metrics = [{**metric, "sane": None} for metric in _group(summary, "format", "cost")]
+    metrics = [{**metric, "sane": None} for metric in summary["metrics"] if metric["group"] in ("format", "cost")]
     models = [g for g in summary["generators"] if g["kind"] == "model"]
     notes = []
     for generator in models:
@@ -185,8 +185,13 @@ def _with_role(name: str, roles: dict) -> str:
 def _fine_cell(interval: dict, digits: int, row_n: int) -> Cell:
     if not interval["n"]:
         return Cell(NOTHING)
-    mean, low, high = (f"{interval[key]:.{digits}f}".replace("-", "−") for key in ("mean", "low", "high"))
+    mean, low, high = (_fine(interval[key], digits) for key in ("mean", "low", "high"))
     return Cell(mean, span(low, high) + ("" if interval["n"] == row_n else f", n{NO_BREAK}{interval['n']}"))
+
+
+def _fine(value: float, digits: int) -> str:
+    """Fixed digits, but 1e-8 stays 1e-8: an end of turn that never comes is not one that comes rarely."""
+    return (f"{value:.0e}" if 0 < abs(value) < 0.1**digits else f"{value:.{digits}f}").replace("-", "−")
 
 
 def recipe_table(recipe: dict, summary: dict) -> Table:

@@ -45,7 +45,7 @@ def value_of(summary: dict, generator: str | None, metric: str, mode: str | None
 
 def called(name: str, role: str) -> str:
     """'the adapter', with its name where that says more."""
-    return f"the {role}" if name in (role, role.split()[0]) else f"the {role} “{name}”"
+    return f"the {role if name == role.split()[0] else name}" if name.startswith(role.split()[0]) else f"the {role} “{name}”"
 
 
 def _sign(gap: dict | None) -> int:

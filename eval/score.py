@@ -69,27 +69,32 @@ def _with_held_out(references: list[dict], completions: list[dict]) -> list[dict
 
 def score_drawings(rows: list[dict], references: list[dict], yardsticks: Yardsticks) -> list[dict]:
     """Completion rows → rows for scores.jsonl, in the same order; `metrics` has every name, None = not measured."""
-    tags = {row["request_id"]: row["tags"] for row in references if isinstance(row.get("tags"), dict)}
+    asked = {row["request_id"]: _asked_colour(row) for row in references}
     palettes = {yardsticks.palette.name: yardsticks.palette}
     parsed, scored = [], []
     for row in rows:
         drawing = validity.parse(row.get("text"), palettes, (row["height"], row["width"]))
         parsed.append(drawing)
-        scored.append(_row(row, drawing, tags.get(row["request_id"], {})))
+        scored.append(_row(row, drawing, asked.get(row["request_id"])))
     _add_structure(scored, parsed, yardsticks)
     _add_memorisation(scored, parsed, yardsticks)
     _add_duplicates(scored, parsed)
     return scored
 
 
-def _row(row: dict, drawing: validity.Parsed, tags: dict) -> dict:
+def _asked_colour(reference: dict) -> str | None:
+    tags, caption = reference.get("tags"), reference.get("caption")
+    return attributes.stated_colour(tags, caption) if isinstance(tags, dict) and isinstance(caption, str) else None
+
+
+def _row(row: dict, drawing: validity.Parsed, colour: str | None) -> dict:
     """Names, what went wrong, and the metrics that one drawing has by itself."""
     metrics = dict.fromkeys(NAMES)
     metrics |= validity.measures(drawing, row["height"])
     metrics |= {"seconds": run_folder.number(row.get("seconds")), "tokens": run_folder.number(row.get("tokens"))}
     sprite = drawing.sprite
     if sprite is not None:
-        metrics["colour_right"] = attributes.colour_right(sprite.grid, sprite.palette, _word(tags.get("colour")))
+        metrics["colour_right"] = attributes.colour_right(sprite.grid, sprite.palette, colour)
         metrics["size_in_frame"] = attributes.size_in_frame(sprite.grid)
         old = legacy.of_grid(sprite.grid, row["height"], row["width"])
     else:

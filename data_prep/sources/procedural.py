@@ -5,7 +5,7 @@ A sprite depends on (seed, index, size) alone. Everything is drawn for its size,
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
 
@@ -15,23 +15,24 @@ from data_prep.captions import CELLS
 from data_prep.palette import TRANSPARENT, named
 from data_prep.sources.reef import cephalopods, corals, deep, fish, grazers, jellies
 from data_prep.sources.reef.dice import Dice
-from data_prep.sources.reef.looks import Look, choose
+from data_prep.sources.reef.looks import PATTERNS, Look, choose
 from data_prep.sources.reef.pen import MAIN, SECOND, Pen
 from data_prep.sources.reef.render import render
 from data_prep.sprite import Sprite
 from data_prep.wording import caption
 
 SIDE, FRONT = {"left": 1, "right": 1}, {"front": 1}
-FLOATING, DARTING = {"up": 2, "left": 1, "right": 1}, {"left": 2, "right": 2, "up": 1, "down": 1}
+FLOATING, DARTING = {"up": 3, "left": 1, "right": 1}, {"left": 2, "right": 2, "up": 1, "down": 1}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A body plan: how it is drawn, which way it is drawn ahead, and the facings it comes in with their weights."""
+    """A body plan: how it is drawn, which way it is drawn ahead, facings with their weights, patterns that it can carry."""
 
     draw: Callable[[Pen, Look, Dice], None]
     heading: str = "left"
-    facings: Mapping[str, float] = None
+    facings: Mapping[str, float] = field(default_factory=dict)
+    patterns: tuple[str, ...] = tuple(PATTERNS)
 
     def __post_init__(self):
         object.__setattr__(self, "facings", self.facings or {"left": SIDE, "up": FLOATING, "front": FRONT}[self.heading])
@@ -61,15 +62,15 @@ PLANS: dict[str, dict[str, Plan]] = {
         "sea star": Plan(grazers.sea_star, "front"),
     },
     "coral": {
-        "staghorn coral": Plan(corals.staghorn, "front"),
+        "staghorn coral": Plan(corals.staghorn, "front", FRONT, ("plain", "bands")),
         "brain coral": Plan(corals.brain_coral, "front"),
         "table coral": Plan(corals.table_coral, "front"),
-        "sea fan": Plan(corals.sea_fan, "front"),
+        "sea fan": Plan(corals.sea_fan, "front", FRONT, ("plain", "bands", "spots")),
         "tube sponge": Plan(corals.tube_sponge, "front"),
         "mushroom coral": Plan(corals.mushroom_coral, "front"),
         "sea anemone": Plan(corals.anemone, "front"),
         "pillar coral": Plan(corals.pillar_coral, "front"),
-        "whip coral": Plan(corals.whip_coral, "front"),
+        "whip coral": Plan(corals.whip_coral, "front", FRONT, ("plain", "bands", "spots")),
     },
     "jellyfish": {
         "moon jelly": Plan(jellies.moon_jelly, "up"),
@@ -90,7 +91,6 @@ PLANS: dict[str, dict[str, Plan]] = {
         "cuttlefish": Plan(cephalopods.cuttlefish),
         "nautilus": Plan(cephalopods.nautilus),
         "bobtail squid": Plan(cephalopods.bobtail),
-        "argonaut": Plan(cephalopods.argonaut),
     },
     "abyssal": {
         "anglerfish": Plan(deep.anglerfish),
@@ -125,10 +125,10 @@ def sprites(seed: int = 1, size: int = 32) -> Iterator[Sprite]:
 def sprite(seed: int, index: int, size: int, cell: tuple[str, str] | None = None) -> Sprite:
     """The sprite at one place of the stream, size × size pixels; `cell` (zone, category) asks for another cell than its own."""
     zone, category = cell or CELLS[index % len(CELLS)]
-    dice = Dice(seed, index, size)
+    dice = Dice(seed, index, size, CELLS.index((zone, category)))
     plan = dice.pick(list(PLANS[category]))
     body = PLANS[category][plan]
-    look = choose(dice, zone, body.facings, size)
+    look = choose(dice, zone, body.facings, body.patterns, size)
     pen = Pen()
     body.draw(pen, look, dice)
     hue, step = render(pen, look, body.heading, (dice.span(-1, 1), dice.span(-1, 1)))
@@ -181,5 +181,3 @@ def _share(tags: Mapping[str, str], salt: str) -> float:
     """A number in 0…1 that only the combination decides."""
     text = "|".join([salt, tags["plan"], tags["colour"], tags["pattern"]])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") / 2**32
-
-

@@ -2,16 +2,21 @@
 
 main colour = the hue ramp with most opaque pixels, neutral ramp and dark outline steps (OKLab L < 0.35) left out;
 colour_right = 1 where it is the ramp that tags['colour'] names, 0 where it is another or there is none, None where the
-tag names no hue ramp. Entries of palettes without ramps count for the reef64 ramp that is nearest in OKLab.
+tag names no hue ramp or the caption does not state it: what was not asked for cannot be wrong. Entries
+of palettes without ramps count for the reef64 ramp that is nearest in OKLab.
 size_in_frame = longer side of the bounding box / the frame's side. Source: this project (design.md, 'Attributes').
 
 Facing is not measured here: which end is the head is not to be had from pixels by simple means, and half a check
 (the heavier side) calls a shark's tail its head.
 """
 
+import re
+from collections.abc import Mapping
+
 import numpy as np
 
 from data_prep.palette import Palette, named
+from data_prep.wording import COLOUR_WORDS
 
 DARK = 0.35  # OKLab lightness; outlines and deep shadow, which say little about the main colour
 NEUTRAL = "neutral"
@@ -36,6 +41,14 @@ def main_colour(grid: np.ndarray, palette: Palette) -> str | None:
         if count and ramp not in ("", NEUTRAL) and lightness >= DARK:
             votes[ramp] = votes.get(ramp, 0) + int(count)
     return max(votes, key=votes.__getitem__) if votes else None
+
+
+def stated_colour(tags: Mapping[str, str], caption: str) -> str | None:
+    """tags['colour'] where the caption says so, in whatever word for it ('azure' states blue); else None."""
+    colour = tags.get("colour")
+    words = COLOUR_WORDS.get(colour, ()) if isinstance(colour, str) else ()
+    said = any(re.search(rf"\b{re.escape(word)}\b", caption.lower()) for word in words)
+    return colour if said else None
 
 
 def colour_right(grid: np.ndarray, palette: Palette, asked: str | None) -> float | None:

@@ -23,7 +23,12 @@ class Metric:
 _JUDGED = (
     ("sprite_like_in_colour", "sprite-like, right colour", "higher", "both of the next two at once"),
     ("sprite_like", "sprite-like", "higher", "shape statistics as usual as those of 95 % of the training sprites"),
-    ("colour_right", "right colour", "higher", "main hue is the colour that was asked for"),
+    (
+        "colour_right",
+        "right colour",
+        "higher",
+        "main hue is the colour that the caption asks for; captions without a colour do not count",
+    ),
     ("empty", "empty", "lower", "less than 2 % opaque pixels"),
     ("duplicate", "repeated", "lower", "equals an earlier drawing of the same generator"),
     ("nearest_training", "nearest training sprite", "near", "pixels shared with the nearest training sprite; 100 % is a copy"),

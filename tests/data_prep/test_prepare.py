@@ -4,6 +4,7 @@ import io
 import json
 import socket
 import zipfile
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,15 @@ def test_a_finished_folder_is_reused_and_anothers_is_kept(reef, tmp_path, capsys
     with pytest.raises(InputError, match="not the ones that were written"):
         prepare(recipe(limit=50), out)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]  # no leftovers beside it
+
+
+def test_a_folder_made_again_loads_its_new_rows(tmp_path):
+    """`datasets` caches by folder name and card: the same name, here or elsewhere, must not bring the old rows back."""
+    for place, seed in (("a/same", 1), ("a/same", 2), ("b/same", 3)):
+        sources = [{"kind": "procedural", "seed": seed, "count": 120}]
+        out = prepare(recipe(sources=sources), tmp_path / place, force=True)
+        expected = [sprite.id for sprite in islice(procedural.sprites(seed=seed, size=16), 120)]
+        assert {row["id"] for part in rows(out, tmp_path).values() for row in part} <= set(expected)
 
 
 def test_foreign_folders_are_never_replaced(tmp_path):

@@ -6,7 +6,7 @@ from data_prep.sources.reef.dice import Dice
 from data_prep.sources.reef.fish import face, fin, row, tail
 from data_prep.sources.reef.geometry import TAU, arc, closed, curve, ellipse, profile
 from data_prep.sources.reef.looks import Look
-from data_prep.sources.reef.pen import DARK, LIGHT, PALE, SECOND, Pen
+from data_prep.sources.reef.pen import DARK, LIGHT, MAIN, PALE, SECOND, Pen
 
 
 def anglerfish(pen: Pen, look: Look, dice: Dice) -> None:
@@ -21,13 +21,13 @@ def anglerfish(pen: Pen, look: Look, dice: Dice) -> None:
     shape = [(-0.72, -0.22, 0.42), (-0.5, -h * 0.85, h * 0.95), (-0.1, -h, h), (0.3, -h * 0.7, h * 0.7), (0.62, -0.14, 0.14)]
     pen.blob(profile(shape), marked=True)
     mouth = [(-0.78, -0.02), (-0.2, dice.span(0.06, 0.16)), (-0.5, dice.span(0.34, 0.42)), (-0.78, 0.3)]
-    pen.blob(mouth, DARK, tone=-9, flat=True, solid=True)
-    count = 3 + look.detail
+    pen.blob(mouth, tone=-9, flat=True)
+    count, tooth = 3 + look.detail, dice.pick([PALE, SECOND, MAIN])
     for i in range(count):
         t = (i + 0.3) / count
-        pen.mark(-0.74 + 0.5 * t, 0.01 + 0.1 * t, PALE, 6)
+        pen.mark(-0.74 + 0.5 * t, 0.01 + 0.1 * t, tooth, 6)
         if i % 2:
-            pen.mark(-0.74 + 0.42 * t, 0.33 - 0.06 * t, PALE, 6)
+            pen.mark(-0.74 + 0.42 * t, 0.33 - 0.06 * t, tooth, 6)
     fin(pen, [(0.05, 0.1), (0.3, 0.05), (0.28, 0.32)], apart=True, tone=0.5)
     pen.eye(-0.32, -h * 0.4, 0.08)
     pen.lights([tip], 0.06)
@@ -36,20 +36,29 @@ def anglerfish(pen: Pen, look: Look, dice: Dice) -> None:
 
 def gulper(pen: Pen, look: Look, dice: Dice) -> None:
     """A huge hinged jaw in front of a whip of a body."""
-    gape = dice.span(0.34, 0.5)
-    swing = dice.span(0.12, 0.3) * dice.pick([-1, 1])
-    body = curve([(-0.35, -0.1), (0.1, -0.1 + swing * 0.4), (0.5, swing), (0.85, swing * 0.4), (1.1 + 0.1 * look.trail, -swing * 0.6)], 3)
-    pen.limb(body, np.interp(np.linspace(0, 1, len(body)), [0, 0.3, 1], [0.2, 0.13, 0.03]), marked=True)
+    gape = dice.span(0.5, 0.68)
+    swing = dice.span(0.2, 0.42) * dice.pick([-1, 1])
+    body = curve(
+        [
+            (-0.2, -0.2),
+            (0.2, -0.15 + swing * 0.3),
+            (0.5, swing * 0.9),
+            (0.75, swing * 0.6),
+            (0.8 + 0.15 * look.trail, -swing * 0.7),
+        ],
+        3,
+    )
+    pen.limb(body, np.interp(np.linspace(0, 1, len(body)), [0, 0.3, 1], [0.24, 0.15, 0.03]), marked=True)
     pen.blob(ellipse(body[-1, 0], body[-1, 1], 0.06, 0.06), SECOND, tone=1)
-    pouch = [(-0.3, -0.15), (-0.62, 0.12), (-0.95, gape * 0.95), (-0.72, gape + 0.14), (-0.3, gape * 0.95), (0.05, 0.1)]
+    pouch = [(-0.2, -0.2), (-0.5, 0.1), (-0.95, gape * 0.85), (-0.78, gape + 0.08), (-0.3, gape * 0.85), (0.05, 0.15)]
     pen.blob(closed(pouch, per=3), SECOND, tone=-0.3)
-    pen.blob([(-0.3, -0.02), (-0.9, -0.1), (-0.88, gape * 0.85), (-0.5, gape * 0.6)], DARK, tone=-9, flat=True)
-    head = [(-1.0, -0.14, -0.06), (-0.75, -0.3, -0.02), (-0.4, -0.34, 0.04), (-0.1, -0.26, 0.06)]
+    pen.blob([(-0.25, 0.02), (-0.98, -0.12), (-0.9, gape * 0.72), (-0.45, gape * 0.5)], tone=-9, flat=True)
+    head = [(-1.02, -0.22, -0.1), (-0.8, -0.42, -0.05), (-0.4, -0.46, 0.06), (0.0, -0.32, 0.1)]
     pen.blob(profile(head), marked=look.pattern == "spots")
-    pen.eye(-0.8, -0.18, 0.06)
+    pen.eye(-0.74, -0.28, 0.065)
     if look.teeth or look.detail:
-        for t in (0.15, 0.45, 0.75):
-            pen.mark(-0.92 + 0.5 * t, 0.01, PALE, 6)
+        for t in (0.1, 0.45, 0.8):
+            pen.mark(-0.92 + 0.5 * t, -0.02, PALE, 6)
     pen.lights([tuple(p) for p in body[3::3]] + [tuple(body[-1])])
 
 
@@ -65,8 +74,18 @@ def isopod(pen: Pen, look: Look, dice: Dice) -> None:
     for angle in (0.0, 0.22):
         pen.thread(curve([(-0.75, 0.05), (-0.95, -0.1 - angle), (-0.95 - reach * 0.5, -reach * 0.8 - angle)]), tone=0)
     fan = dice.span(0.15, 0.28)
-    pen.blob([(0.6, 0.0), (0.9 + fan * 0.5, -fan * 0.6), (1.0 + fan * 0.4, base * 0.7), (0.85, base + 0.06), (0.6, base)], SECOND, tone=-0.4)
-    shell = [(-0.9, 0.02, base * 0.8), (-0.7, -h * 0.6, base), (-0.2, -h, base + 0.02), (0.3, -h * 0.85, base), (0.8, -0.1, base * 0.9)]
+    pen.blob(
+        [(0.6, 0.0), (0.9 + fan * 0.5, -fan * 0.6), (1.0 + fan * 0.4, base * 0.7), (0.85, base + 0.06), (0.6, base)],
+        SECOND,
+        tone=-0.4,
+    )
+    shell = [
+        (-0.9, 0.02, base * 0.8),
+        (-0.7, -h * 0.6, base),
+        (-0.2, -h, base + 0.02),
+        (0.3, -h * 0.85, base),
+        (0.8, -0.1, base * 0.9),
+    ]
     pen.blob(profile(shell), marked=True, belly=0.72)
     for i in range(1, plates + 1):
         x = -0.68 + 1.25 * i / (plates + 0.6)
@@ -90,62 +109,91 @@ def tube_worm(pen: Pen, look: Look, dice: Dice) -> None:
         head = [(x + lean - width * 0.6, top), (x + lean - flare, top - plume * 0.7), (x + lean, top - plume)]
         head += [(x + lean + flare, top - plume * 0.7), (x + lean + width * 0.6, top)]
         pen.blob(closed(head, per=3), SECOND, tone=0.2, axis="y")
-        pen.limb(curve([(x * 0.5, 0.95), (x * 0.8 + lean * 0.3, 0.4), (x + lean, top)], 3), width, width * 0.9, marked=True, axis="y", apart=True)
+        pen.limb(
+            curve([(x * 0.5, 0.95), (x * 0.8 + lean * 0.3, 0.4), (x + lean, top)], 3),
+            width,
+            width * 0.9,
+            marked=True,
+            axis="y",
+            apart=True,
+        )
         pen.mark(x + lean, top - plume * 0.55, SECOND, 6 if look.base > 3 else 5)
         pen.lights([(x + lean, top - plume * 0.6)])
     pen.blob(ellipse(0, 0.95, dice.span(0.45, 0.6), 0.14), tone=-1)
 
 
 def snailfish(pen: Pen, look: Look, dice: Dice) -> None:
-    """A soft tadpole: big blunt head, one long fin round the tail, feelers under the chin."""
-    h = dice.span(0.34, 0.44)
-    droop = dice.span(-0.2, 0.25)
-    x1 = 0.75 + 0.25 * look.trail
-    hem = dice.span(0.08, 0.15)
-    fin(pen, [(-0.2, -h * 0.9), (0.3, -h * 0.6 - hem + droop * 0.3), (x1, droop - 0.02), (x1, droop + 0.06), (0.3, h * 0.6 + hem + droop * 0.3), (-0.2, h * 0.9)])
-    shape = [(-0.95, -0.1, 0.12), (-0.8, -h * 0.85, h * 0.8), (-0.45, -h, h), (0.0, -h * 0.7, h * 0.75), (0.45, -0.14 + droop * 0.5, 0.16 + droop * 0.5)]
-    shape.append((x1 - 0.12, droop - 0.02, droop + 0.04))
-    pen.blob(profile(shape), marked=True, belly=0.62)
-    for x in (-0.7, -0.55) if look.detail else (-0.62,):
-        pen.thread([(x, h * 0.8), (x + 0.05, h + dice.span(0.14, 0.26))], SECOND)
-    fin(pen, [(-0.35, 0.05), (-0.12, -0.05), (-0.02, 0.3), (-0.2, 0.34)], apart=True, tone=0.4)
-    face(pen, look, -0.66, -h * 0.3, (-0.92, 0.12), 0.075)
+    """A soft tadpole: big blunt head, one long fin round the thin tail, feelers under the chin."""
+    h = dice.span(0.4, 0.5)
+    droop, hem = dice.span(-0.25, 0.3), dice.span(0.1, 0.16)
+    x1 = 0.75 + 0.2 * look.trail
+    for side in (-1, 1):
+        edge = [
+            (-0.2, side * h * 0.7),
+            (0.2, side * (0.22 + hem) + droop * 0.3),
+            (x1 - 0.1, droop + side * 0.12),
+            (x1, droop),
+            (0.2, 0),
+        ]
+        fin(pen, edge)
+    shape = [
+        (-0.95, -0.12, 0.14),
+        (-0.85, -h * 0.8, h * 0.75),
+        (-0.5, -h, h),
+        (-0.1, -h * 0.62, h * 0.7),
+        (0.35, -0.1 + droop * 0.4, 0.12 + droop * 0.4),
+    ]
+    shape.append((x1 - 0.15, droop - 0.03, droop + 0.03))
+    pen.blob(profile(shape), marked=True, belly=0.7 if look.pattern == "plain" else 9)
+    for x in (-0.75, -0.55) if look.detail else (-0.65,):
+        pen.thread([(x, h * 0.8), (x + 0.05, h + dice.span(0.16, 0.3))], SECOND)
+    fin(pen, [(-0.4, 0.1), (-0.15, 0.0), (-0.02, 0.34), (-0.25, 0.4)], apart=True, tone=0.4)
+    face(pen, look, -0.68, -h * 0.3, (-0.92, 0.16), 0.075)
     pen.lights(row(-0.3, -0.1, 0.6, droop * 0.7, 4))
 
 
 def sea_pig(pen: Pen, look: Look, dice: Dice) -> None:
     """A plump cucumber on tube legs with horns on its back."""
-    h, legs = dice.span(0.34, 0.44), dice.count(3, 4) + (look.detail > 1)
+    h, legs = dice.span(0.36, 0.46), dice.count(3, 4) + (look.detail > 1)
     for i in range(legs):
-        x = -0.5 + 1.05 * i / (legs - 1)
-        pen.limb([(x, h * 0.5), (x + dice.span(-0.06, 0.06), h + 0.24)], 0.1, 0.075, tone=-0.6)
-    for x in (-0.35, 0.3) if dice.chance(0.6) else (-0.4, 0.0, 0.4):
-        tip = dice.span(0.25, 0.45)
-        pen.limb(curve([(x, -h * 0.7), (x + 0.02, -h - tip * 0.5), (x + dice.span(-0.2, 0.2), -h - tip)], 2), 0.07, 0.04, hue=SECOND)
-    shape = [(-0.85, -0.1, 0.2), (-0.65, -h * 0.75, h * 0.8), (-0.1, -h, h), (0.45, -h * 0.9, h), (0.8, -h * 0.4, h * 0.5), (0.88, 0, 0.1)]
-    pen.blob(profile(shape), marked=True, belly=0.7)
+        x = -0.55 + 1.15 * i / (legs - 1)
+        pen.limb([(x, h * 0.5), (x + dice.span(-0.06, 0.06), h + 0.24)], 0.075, 0.06, tone=-0.6)
+    for x in (-0.4, 0.35) if dice.chance(0.6) else (-0.5, 0.0, 0.5):
+        tip = dice.span(0.3, 0.5)
+        line = curve([(x, -h * 0.7), (x + 0.02, -h - tip * 0.5), (x + dice.span(-0.2, 0.2), -h - tip)], 2)
+        pen.limb(line, 0.05, 0.03, hue=SECOND, solid=look.detail > 0, tone=0.5)
+    shape = [
+        (-0.85, -0.1, 0.2),
+        (-0.65, -h * 0.75, h * 0.8),
+        (-0.1, -h, h),
+        (0.45, -h * 0.9, h),
+        (0.8, -h * 0.4, h * 0.5),
+        (0.88, 0, 0.1),
+    ]
+    pen.blob(profile(shape), marked=True, belly=0.7 if look.pattern == "plain" else 9)
     for i in range(3):
-        pen.limb([(-0.8, 0.12), (-0.98 + 0.09 * i, 0.24 + 0.06 * i)], 0.045, 0.04, hue=SECOND, apart=True)
-    pen.mark(-0.72, -0.02, DARK, 0, 0.04)
+        line = [(-0.82, 0.12), (-1.06 + 0.1 * i, 0.26 + 0.1 * i)]
+        pen.limb(line, 0.045, 0.04, hue=SECOND, apart=look.detail > 0, solid=look.detail > 0, tone=0.4)
+    pen.mark(-0.7, -0.06, DARK, 0, 0.04)
     pen.lights(row(-0.45, -h * 0.35, 0.6, -h * 0.35, 4))
 
 
 def viperfish(pen: Pen, look: Look, dice: Dice) -> None:
     """A thin hunter with fangs longer than its head and a row of lights."""
-    h = dice.span(0.16, 0.23)
-    sag = dice.span(-0.15, 0.2)
-    tail(pen, 0.75, dice.span(0.22, 0.3), dice.span(0.18, 0.26), 0.8, y=sag)
-    tip = (-0.35, -h - dice.span(0.35, 0.55))
-    pen.thread(curve([(-0.2, -h), (-0.1, -h - 0.3), tip]), SECOND)
-    fin(pen, [(0.4, -h * 0.5 + sag * 0.5), (0.5, -h - 0.12 + sag * 0.5), (0.62, -h * 0.4 + sag * 0.5)])
-    path = curve([(-0.6, 0), (-0.1, 0.02), (0.35, sag * 0.5), (0.8, sag)], 3)
-    pen.limb(path, np.interp(np.linspace(0, 1, len(path)), [0, 0.3, 1], [h * 0.9, h, 0.05]), marked=True)
-    gape = dice.span(0.26, 0.36)
-    pen.limb([(-0.55, 0.08), (-0.92, gape + 0.06)], 0.1, 0.055)
-    pen.limb([(-0.58, -0.06), (-0.95, -0.08)], 0.15, 0.09)
-    for x, y in ((-0.93, 0.07), (-0.78, 0.09), (-0.9, gape - 0.1)):
-        pen.limb([(x, y), (x, y + 0.1)], 0.0, hue=PALE, tone=9, solid=False, flat=True)
-    pen.eye(-0.65, -0.1, 0.075)
+    h = dice.span(0.2, 0.27)
+    sag = dice.span(-0.3, 0.3)
+    tail(pen, 0.72, dice.span(0.25, 0.32), dice.span(0.22, 0.32), 0.8, y=sag)
+    tip = (-0.5, -h - dice.span(0.4, 0.6))
+    pen.thread(curve([(-0.15, -h * 0.8), (-0.1, -h - 0.35), tip]), SECOND, tone=0.5)
+    fin(pen, [(0.35, -h * 0.5 + sag * 0.5), (0.5, -h - 0.16 + sag * 0.5), (0.62, -h * 0.4 + sag * 0.5)])
+    path = curve([(-0.55, 0), (-0.1, 0.02), (0.35, sag * 0.5), (0.8, sag)], 3)
+    pen.limb(path, np.interp(np.linspace(0, 1, len(path)), [0, 0.3, 1], [h * 1.1, h, 0.05]), marked=True)
+    gape, fang = dice.span(0.36, 0.48), dice.pick([PALE, SECOND, MAIN])
+    pen.limb([(-0.5, 0.12), (-0.95, gape + 0.08)], 0.12, 0.07)
+    pen.limb([(-0.55, -0.08), (-1.0, -0.12)], 0.2, 0.12)
+    for x, y, fang in ((-1.0, 0.02, 0.16), (-0.8, 0.06, 0.12), (-0.9, gape - 0.14, 0.12)):
+        pen.limb([(x, y), (x + 0.02, y + fang)], 0.0, hue=fang, tone=9, solid=False, flat=True)
+    pen.eye(-0.66, -0.14, 0.08)
     pen.lights([(x, y + h * 0.5) for x, y in path[1:-1:2]] + [tip])
 
 
@@ -154,7 +202,14 @@ def hatchetfish(pen: Pen, look: Look, dice: Dice) -> None:
     h = dice.span(0.5, 0.68)
     tail(pen, 0.55, dice.span(0.28, 0.38), dice.span(0.24, 0.34), dice.span(0.5, 0.9))
     fin(pen, [(0.0, -0.22), (0.18, -0.22 - dice.span(0.2, 0.35)), (0.32, -0.15)])
-    shape = [(-0.78, -0.12, 0.05), (-0.55, -0.34, 0.3), (-0.25, -0.34, h), (0.02, -0.3, h * 0.85), (0.22, -0.22, 0.16), (0.62, -0.1, 0.1)]
+    shape = [
+        (-0.78, -0.12, 0.05),
+        (-0.55, -0.34, 0.3),
+        (-0.25, -0.34, h),
+        (0.02, -0.3, h * 0.85),
+        (0.22, -0.22, 0.16),
+        (0.62, -0.1, 0.1),
+    ]
     pen.blob(profile(shape), marked=True, belly=dice.span(0.35, 0.6))
     fin(pen, [(-0.15, 0.05), (0.08, -0.08), (0.1, 0.12)], apart=True, tone=0.5)
     pen.eye(-0.5, -0.12, 0.13)
@@ -173,7 +228,5 @@ def brittle_star(pen: Pen, look: Look, dice: Dice) -> None:
         pen.limb(np.stack([t * np.cos(way), t * np.sin(way)], -1), 0.11, 0.04, marked=look.pattern == "bands", tone=-0.3)
     radius = dice.span(0.28, 0.36)
     pen.blob(ellipse(0, 0, radius, radius), marked=look.pattern != "bands", apart=True)
-    pen.blob(ellipse(0, 0, radius * 0.42, radius * 0.42), SECOND, tone=0.5)
+    pen.blob(ellipse(0, 0, radius * 0.6, radius * 0.6), SECOND, tone=0.5)
     pen.lights([(0, 0), *arc(0, 0, 0.55, 0.55, -TAU / 4 + phase, TAU * 0.75 + phase, 6)[:-1]])
-
-

@@ -35,5 +35,5 @@ class Dice:
         for option, weight in options.items():
             left -= weight
             if left < 0:
-                break
-        return option
+                return option
+        return next(reversed(options))  # rounding

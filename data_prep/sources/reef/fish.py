@@ -38,82 +38,112 @@ def row(x0: float, y0: float, x1: float, y1: float, count: int) -> list[tuple[fl
 
 def clownfish(pen: Pen, look: Look, dice: Dice) -> None:
     """A plump oval with rounded fins everywhere."""
-    h = dice.span(0.36, 0.48) * look.slim
+    h = dice.span(0.38, 0.5) * look.slim
     full = dice.span(0.12, 0.24)
-    tail(pen, 0.55, dice.span(0.35, 0.45), dice.span(0.26, 0.38), 0.0)
-    fin(pen, [(-0.35, -h * 0.8), (-0.15, -h - full), (0.2, -h - full * 0.7), (0.35, -h - full), (0.5, -h * 0.5), (0.1, -h * 0.5)])
-    fin(pen, [(-0.1, h * 0.7), (0.15, h + full), (0.42, h + full * 0.6), (0.45, h * 0.4)])
-    shape = [(-0.95, -0.03, 0.05), (-0.75, -h * 0.66, h * 0.6), (-0.3, -h, h * 0.95), (0.2, -h * 0.85, h * 0.85), (0.6, -0.15, 0.15)]
+    tail(pen, 0.5, dice.span(0.4, 0.5), dice.span(0.28, 0.4), 0.0)
+    fin(
+        pen,
+        [
+            (-0.35, -h * 0.8),
+            (-0.15, -h - full),
+            (0.1, -h - full * 0.6),
+            (0.25, -h - full * 0.9),
+            (0.36, -h * 0.5),
+            (0.1, -h * 0.5),
+        ],
+    )
+    fin(pen, [(-0.1, h * 0.7), (0.08, h + full), (0.28, h + full * 0.6), (0.32, h * 0.4)])
+    shape = [
+        (-0.95, -0.03, 0.05),
+        (-0.75, -h * 0.66, h * 0.6),
+        (-0.3, -h, h * 0.95),
+        (0.15, -h * 0.75, h * 0.75),
+        (0.52, -0.09, 0.09),
+    ]
     pen.blob(profile(shape), marked=True, belly=0.6 if look.pattern == "plain" else 9)
     side = dice.span(0.1, 0.16)
     fin(pen, [(-0.3, 0.02), (-0.1, -side * 0.4), (0.02, side), (-0.12, side * 2)], apart=True, tone=0.4)
     face(pen, look, -0.62, -h * 0.25, (-0.92, 0.08), 0.09)
-    pen.lights(row(-0.35, h * 0.45, 0.4, h * 0.3, 3 + look.detail))
+    pen.lights(row(-0.35, h * 0.45, 0.3, h * 0.3, 3 + look.detail))
 
 
 def angelfish(pen: Pen, look: Look, dice: Dice) -> None:
-    """A tall disc whose back and belly fins sweep behind into filaments."""
-    h = dice.span(0.5, 0.62) * look.slim
-    sweep, reach = dice.span(0.1, 0.45) * look.trail, dice.span(0.3, 0.55)
-    tail(pen, 0.4, dice.span(0.25, 0.35), dice.span(0.2, 0.3), dice.span(0, 0.4))
+    """A tall disc with pointed fins that sweep back from back and belly, and two feelers."""
+    h = dice.span(0.44, 0.54) * look.slim
+    sweep, reach = dice.span(0.0, 0.4) * look.trail, dice.span(0.4, 0.6)
+    tail(pen, 0.42, dice.span(0.32, 0.42), dice.span(0.2, 0.3), dice.span(0, 0.5))
     for side in (-1, 1):
-        tip = (0.5 + sweep, side * (h + reach))
-        fin(pen, [(-0.25, side * h * 0.7), (0.05, side * (h + reach * 0.5)), tip, (0.4, side * h * 0.7), (0.35, side * 0.2)])
+        tip, low = (0.35 + sweep, side * (h + reach)), dice.span(0.9, 1.05)
+        pen.blob(
+            [(-0.3, side * h * 0.7), (0.0, side * (h + reach * 0.45) * low), tip, (0.3, side * h * 0.75), (0.3, 0)],
+            SECOND,
+            tone=-0.3,
+        )
     if dice.chance(0.7):
-        x = dice.span(-0.3, -0.15)
+        x = dice.span(-0.35, -0.2)
         pen.thread(curve([(x, h * 0.8), (x - 0.08, h + 0.2), (x + 0.1, h + reach)]), SECOND)
-    shape = [(-0.75, -0.04, 0.06), (-0.5, -h * 0.55, h * 0.5), (-0.1, -h, h), (0.25, -h * 0.7, h * 0.7), (0.45, -0.14, 0.14)]
+    shape = [(-0.8, -0.03, 0.06), (-0.55, -h * 0.55, h * 0.5), (-0.12, -h, h), (0.22, -h * 0.7, h * 0.7), (0.48, -0.1, 0.1)]
     pen.blob(profile(shape), marked=True)
-    face(pen, look, -0.47, -h * 0.16, (-0.74, 0.05), 0.09)
+    face(pen, look, -0.5, -h * 0.16, (-0.76, 0.05), 0.09)
     pen.lights(row(-0.2, h * 0.55, 0.25, h * 0.35, 2 + look.detail))
 
 
 def butterflyfish(pen: Pen, look: Look, dice: Dice) -> None:
-    """A disc with a long snout, a band through the eye and a false eye behind."""
-    h = dice.span(0.48, 0.58) * look.slim
-    snout = dice.span(0.25, 0.45)
-    tail(pen, 0.45, dice.span(0.25, 0.32), dice.span(0.18, 0.27), dice.span(0, 0.3))
-    hem = dice.span(0.08, 0.18)
-    fin(pen, [(-0.3, -h * 0.8), (0.1, -h - hem), (0.45, -h * 0.9), (0.5, 0), (0.45, h * 0.9), (0.1, h + hem), (-0.2, h * 0.8)])
-    shape = [(-0.62 - snout, -0.05, 0.07), (-0.6, -0.12, 0.12), (-0.3, -h * 0.75, h * 0.72), (0.05, -h, h), (0.5, -0.2, 0.2)]
+    """A disc with a long snout, a fringe of fins and a false eye behind."""
+    h = dice.span(0.46, 0.56) * look.slim
+    snout = dice.span(0.2, 0.42)
+    tail(pen, 0.42, dice.span(0.34, 0.42), dice.span(0.2, 0.3), dice.span(0, 0.3))
+    hem = dice.span(0.1, 0.2)
+    for side in (-1, 1):
+        pen.blob(
+            [(-0.3, side * h * 0.7), (-0.1, side * (h + hem)), (0.3, side * (h * 0.85 + hem)), (0.42, side * h * 0.4), (0, 0)],
+            SECOND,
+            tone=-0.3,
+        )
+    shape = [
+        (-0.62 - snout, -0.04, 0.07),
+        (-0.6, -0.12, 0.13),
+        (-0.35, -h * 0.75, h * 0.72),
+        (0.0, -h, h),
+        (0.3, -h * 0.6, h * 0.6),
+        (0.48, -0.1, 0.1),
+    ]
     pen.blob(profile(shape), marked=True)
-    if dice.chance(0.6):
-        pen.mark(0.3, -h * 0.45, DARK, 0, dice.span(0.08, 0.12))
-    face(pen, look, -0.42, -0.08, (-0.7, 0.1), 0.09)
+    if look.detail and dice.chance(0.6):
+        pen.mark(0.22, -h * 0.4, DARK, 0, dice.span(0.08, 0.12))
+    face(pen, look, -0.42, -0.1, (-0.7, 0.1), 0.09)
     pen.lights(row(-0.2, h * 0.6, 0.3, h * 0.4, 2 + look.detail))
 
 
 def barracuda(pen: Pen, look: Look, dice: Dice) -> None:
     """A torpedo: long, pointed, forked tail, small fins far back."""
-    h = dice.span(0.17, 0.24) * look.slim
-    tail(pen, 0.68, dice.span(0.25, 0.32), dice.span(0.26, 0.34), dice.span(0.6, 1))
-    x = dice.span(-0.1, 0.1)
-    pen.blob([(x, -h * 0.7), (x + 0.12, -h - dice.span(0.12, 0.2)), (x + 0.26, -h * 0.7)], SECOND, tone=-0.4)
-    pen.blob([(0.3, h * 0.6), (0.45, h + dice.span(0.08, 0.16)), (0.55, h * 0.4)], SECOND, tone=-0.4)
-    shape = [(-1.05, -0.02, 0.05), (-0.75, -h * 0.6, h * 0.55), (-0.3, -h, h), (0.25, -h * 0.85, h * 0.85), (0.75, -0.08, 0.08)]
+    h = dice.span(0.23, 0.31) * look.slim
+    tail(pen, 0.64, dice.span(0.3, 0.36), dice.span(0.42, 0.54), dice.span(0.8, 1))
+    x = dice.span(-0.15, 0.1)
+    pen.blob([(x, -h * 0.7), (x + 0.22, -h - dice.span(0.2, 0.3)), (x + 0.26, -h * 0.7)], SECOND, tone=-0.4)
+    pen.blob([(0.2, h * 0.6), (0.42, h + dice.span(0.14, 0.24)), (0.46, h * 0.4)], SECOND, tone=-0.4)
+    shape = [(-1.08, 0.0, 0.06), (-0.75, -h * 0.66, h * 0.6), (-0.3, -h, h), (0.25, -h * 0.75, h * 0.75), (0.7, -0.06, 0.06)]
     pen.blob(profile(shape), marked=True, belly=0.35 if dice.chance(0.6) else 9)
-    fin(pen, [(-0.45, 0.04), (-0.3, 0.04), (-0.22, h + 0.08)], tone=-0.8)
+    fin(pen, [(-0.45, 0.04), (-0.3, 0.04), (-0.18, h + 0.14)], tone=-0.8)
     if look.detail:
-        pen.mark(-0.9, 0.05, DARK, 0, 0.03)
-    face(pen, look, -0.72, -h * 0.2, (-1.0, 0.04), 0.07)
+        pen.mark(-0.9, 0.06, DARK, 0, 0.03)
+    face(pen, look, -0.72, -h * 0.25, (-1.0, 0.05), 0.07)
     pen.lights(row(-0.5, h * 0.6, 0.55, h * 0.3, 4 + look.detail))
 
 
 def moray(pen: Pen, look: Look, dice: Dice) -> None:
     """A ribbon in waves with a fin along its back and an open jaw."""
-    swing, bends, thick = dice.span(0.18, 0.34), dice.span(0.8, 1.35), dice.span(0.12, 0.17) * look.slim
+    swing, bends, thick = dice.span(0.3, 0.5), dice.span(0.75, 1.2), dice.span(0.15, 0.19) * look.slim
     t = np.linspace(0, 1, 14)
-    phase = dice.span(0, TAU) if dice.chance(0.5) else 0.3
-    lift = swing * (0.35 + 0.65 * t)
-    path = np.stack([-0.85 + 1.85 * t, lift * np.sin(phase + t * bends * TAU)], -1)
-    path[:, 1] -= path[0, 1]
-    thick_at = thick * np.interp(t, [0, 0.12, 0.5, 1], [1.05, 1.15, 0.95, 0.3])
-    pen.limb(path[1:] - (0, thick * 0.75), thick_at[1:] * 0.8, hue=SECOND, tone=-0.3)
+    phase = dice.pick([0.0, TAU / 2]) + dice.span(-0.5, 0.5)
+    path = np.stack([-0.8 + 1.8 * t, swing * (0.5 + 0.5 * t) * np.sin(phase + t * bends * TAU)], -1)
+    thick_at = thick * np.interp(t, [0, 0.12, 0.5, 1], [1.1, 1.15, 0.95, 0.25])
+    pen.limb(path[1:] - (0, thick * 0.9), thick_at[1:] * 0.7, hue=SECOND, tone=-0.3)
     pen.limb(path, thick_at, marked=True)
-    pen.limb([path[0], path[0] + (-0.2, -0.03)], thick * 0.75, thick * 0.5)
-    pen.limb([path[0] + (0.0, 0.1), path[0] + (-0.16, 0.15)], thick * 0.5, thick * 0.35)
+    pen.limb([path[0], path[0] + (-0.22, -0.05)], thick * 0.9, thick * 0.55)
+    pen.limb([path[0] + (0.0, 0.12), path[0] + (-0.18, 0.2)], thick * 0.55, thick * 0.4)
     x, y = path[0]
-    pen.eye(x - 0.08, y - thick * 0.4, 0.065)
+    pen.eye(x - 0.06, y - thick * 0.35, 0.065)
     pen.mark(x - 0.18, y + thick * 0.62, PALE if look.teeth else DARK, 6 if look.teeth else 0)
     pen.lights(path[2:-2:2])
 
@@ -139,13 +169,13 @@ def pufferfish(pen: Pen, look: Look, dice: Dice) -> None:
 
 def stingray(pen: Pen, look: Look, dice: Dice) -> None:
     """A kite of wings seen from above, nose ahead, with a whip of a tail."""
-    span, length = dice.span(0.6, 0.8), dice.span(0.42, 0.55)
-    back = dice.span(0.05, 0.25)
-    pen.limb(curve([(length * 0.5, 0), (0.8, dice.span(-0.12, 0.12)), (0.8 + 0.4 * look.trail, dice.span(-0.25, 0.25))]), 0.07, 0.01)
-    shape = [(-length, 0), (-length * 0.6, -span * 0.45), (back, -span), (back + 0.12, -span * 0.8), (length * 0.75, -0.22)]
-    shape += [(length, 0), *[(x, -y) for x, y in shape[:0:-1]]]
-    pen.blob(closed(shape, per=3), marked=True)
-    pen.limb([(-length * 0.5, 0), (length * 0.8, 0)], 0.13 + 0.05 * look.slim, 0.06, tone=0.8, marked=look.pattern == "bands")
+    span, length = dice.span(0.62, 0.82), dice.span(0.42, 0.55)
+    back = dice.span(0.0, 0.25)
+    whip = [(length * 0.5, 0), (0.8, dice.span(-0.15, 0.15)), (0.85 + 0.3 * look.trail, dice.span(-0.3, 0.3))]
+    pen.limb(curve(whip), 0.06, 0.0, solid=False, tone=-0.5)
+    half = [(-length, 0), (-length * 0.6, -span * 0.45), (back, -span), (back + 0.12, -span * 0.8), (length * 0.75, -0.2)]
+    pen.blob(closed([*half, (length, 0), *[(x, -y) for x, y in half[:0:-1]]], per=3), marked=True)
+    pen.limb([(-length * 0.5, 0), (length * 0.8, 0)], 0.1 + 0.05 * look.slim, 0.06, tone=0.8, marked=look.pattern == "bands")
     for side in (-1, 1):
         pen.limb([(length * 0.7, side * 0.1), (length + 0.1, side * 0.2)], 0.1, 0.06, hue=SECOND)
         pen.eye(-length * 0.45, side * 0.17, 0.06)
@@ -173,19 +203,20 @@ def seahorse(pen: Pen, look: Look, dice: Dice) -> None:
 
 def lionfish(pen: Pen, look: Look, dice: Dice) -> None:
     """A fish inside a crown of long separate spines."""
-    h, rays = dice.span(0.26, 0.34) * look.slim, 4 + look.detail
-    reach = dice.span(0.4, 0.55)
-    tail(pen, 0.55, dice.span(0.3, 0.4), dice.span(0.22, 0.34), 0.0)
+    h, rays = dice.span(0.3, 0.38) * look.slim, 4 + look.detail
+    reach, thick = dice.span(0.4, 0.55), 0.05 if look.detail > 1 else 0.0
+    tail(pen, 0.5, dice.span(0.35, 0.45), dice.span(0.24, 0.36), 0.0)
     for i in range(rays):
-        x = -0.45 + 0.8 * i / (rays - 1)
-        pen.limb([(x, -h * 0.6), (x + 0.14, -h - reach * (1 - 0.3 * abs(i / (rays - 1) - 0.35)))], 0.055, 0.03, hue=SECOND)
-    for i in range(rays - 1):
-        x = -0.25 + 0.6 * i / (rays - 1)
-        pen.limb([(x, h * 0.5), (x + 0.18, h + reach * 0.7)], 0.055, 0.03, hue=SECOND)
-    shape = [(-0.95, -0.02, 0.08), (-0.7, -h * 0.8, h * 0.7), (-0.3, -h, h), (0.2, -h * 0.8, h * 0.8), (0.62, -0.12, 0.12)]
+        t = i / (rays - 1)
+        x = -0.5 + 0.8 * t
+        top = (x + 0.2, -h - reach * (1 - 0.35 * abs(t - 0.35)) * dice.span(0.9, 1.1))
+        pen.limb([(x, -h * 0.6), top], thick, thick * 0.6, hue=SECOND, solid=look.detail > 1)
+        if 0 < i < rays - 1:
+            pen.limb([(x, h * 0.5), (x + 0.2, h + reach * 0.75)], thick, thick * 0.6, hue=SECOND, solid=look.detail > 1)
+    shape = [(-0.95, -0.02, 0.08), (-0.7, -h * 0.8, h * 0.7), (-0.3, -h, h), (0.15, -h * 0.75, h * 0.75), (0.55, -0.09, 0.09)]
     pen.blob(profile(shape), marked=True)
-    center = np.array([(-0.3, 0.1)])
-    for angle in np.linspace(0.15, 1.2, 3):
-        pen.limb(np.concatenate([center, center + rotate([(dice.span(0.4, 0.55), 0)], angle)]), 0.05, 0.04, hue=SECOND, apart=True)
+    for angle in (0.3, 0.8, 1.3)[: 2 + (look.detail > 0)]:
+        line = np.array([(-0.3, 0.1), (-0.3, 0.1) + rotate([(dice.span(0.4, 0.55), 0)], angle)[0]])
+        pen.limb(line, thick, thick, hue=SECOND, tone=0.5, apart=True, solid=look.detail > 1)
     face(pen, look, -0.62, -h * 0.3, (-0.92, 0.1), 0.085)
-    pen.lights(arc(-0.2, -0.3, 0.5, reach + h * 0.6, -2.4, -0.8, 4))
+    pen.lights(arc(-0.1, -0.2, 0.5, reach + h * 0.6, -2.4, -0.8, 4))

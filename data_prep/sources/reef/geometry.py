@@ -64,7 +64,7 @@ def wave(x0: float, y0: float, angle: float, length: float, swing: float, phase:
     """A line that leaves (x0, y0) at `angle` and sways ever more: tentacles, ribbons. Angle 0 is right, TAU/4 down."""
     t = np.linspace(0, 1, count)
     side = swing * t * (np.sin(phase + t * bends * TAU) - np.sin(phase) * (1 - t))
-    return rotate(np.stack([t * length, side], -1), angle) + (x0, y0)
+    return rotate(np.stack([t * length, side], -1), angle) + np.array([x0, y0])
 
 
 def arc(x: float, y: float, rx: float, ry: float, start: float, end: float, count: int = 9) -> np.ndarray:

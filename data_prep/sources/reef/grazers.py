@@ -3,63 +3,74 @@
 import numpy as np
 
 from data_prep.sources.reef.dice import Dice
-from data_prep.sources.reef.fish import face, fin, row, tail
+from data_prep.sources.reef.fish import fin, row, tail
 from data_prep.sources.reef.geometry import TAU, arc, closed, curve, ellipse, profile, star
 from data_prep.sources.reef.looks import Look
-from data_prep.sources.reef.pen import DARK, PALE, SECOND, Pen
+from data_prep.sources.reef.pen import DARK, MAIN, PALE, SECOND, Pen
 
 
 def parrotfish(pen: Pen, look: Look, dice: Dice) -> None:
     """A heavy blunt fish with a beak, one long low back fin and a square tail."""
-    h = dice.span(0.36, 0.46) * look.slim
-    tail(pen, 0.6, dice.span(0.3, 0.4), dice.span(0.26, 0.36), dice.span(0.0, 0.45))
-    hem = dice.span(0.08, 0.14)
-    pen.blob([(-0.4, -h * 0.8), (-0.3, -h - hem), (0.35, -h * 0.75 - hem), (0.55, -h * 0.4)], SECOND, tone=-0.4)
-    pen.blob([(0.0, h * 0.8), (0.1, h + hem), (0.45, h * 0.7 + hem), (0.55, h * 0.3)], SECOND, tone=-0.4)
-    hump = dice.span(0.0, 0.15)
-    shape = [(-0.92, -0.05, 0.16), (-0.8, -h * 0.75 - hump, h * 0.6), (-0.35, -h, h), (0.2, -h * 0.8, h * 0.85), (0.68, -0.17, 0.17)]
+    h = dice.span(0.38, 0.48) * look.slim
+    tail(pen, 0.55, dice.span(0.38, 0.46), dice.span(0.3, 0.4), dice.span(0.0, 0.5))
+    hem = dice.span(0.1, 0.17)
+    pen.blob([(-0.4, -h * 0.8), (-0.3, -h - hem), (0.25, -h * 0.75 - hem), (0.4, -h * 0.4)], SECOND, tone=-0.4)
+    pen.blob([(-0.1, h * 0.8), (0.05, h + hem), (0.3, h * 0.7 + hem), (0.4, h * 0.3)], SECOND, tone=-0.4)
+    hump = dice.span(0.0, 0.2)
+    shape = [
+        (-0.92, -0.08, 0.16),
+        (-0.8, -h * 0.75 - hump, h * 0.6),
+        (-0.35, -h, h),
+        (0.15, -h * 0.72, h * 0.76),
+        (0.58, -0.12, 0.12),
+    ]
     pen.blob(profile(shape), marked=True)
-    pen.limb([(-0.86, 0.08), (-0.96, 0.1)], 0.11, 0.07, hue=PALE if look.zone in ("shallows", "twilight") else SECOND, tone=1, flat=True)
-    pen.mark(-0.9, 0.14, DARK, 0)
+    pen.limb(
+        [(-0.84, 0.08), (-1.0, 0.1)], 0.13, 0.08, hue=PALE if look.zone in ("shallows", "twilight") else SECOND, tone=1, flat=True
+    )
+    pen.mark(-0.95, 0.14, DARK, 0)
     fin(pen, [(-0.35, 0.0), (-0.08, -0.06), (-0.02, 0.2), (-0.2, 0.24)], apart=True, tone=0.2)
     pen.eye(-0.6, -h * 0.4, 0.085)
-    pen.lights(row(-0.4, h * 0.55, 0.5, h * 0.3, 3 + look.detail))
+    pen.lights(row(-0.4, h * 0.55, 0.4, h * 0.3, 3 + look.detail))
 
 
 def surgeonfish(pen: Pen, look: Look, dice: Dice) -> None:
     """An oval blade: small mouth low in the face, high fins all along, crescent tail with a scalpel at its root."""
     h = dice.span(0.42, 0.52) * look.slim
     hem = dice.span(0.1, 0.18)
-    tail(pen, 0.6, dice.span(0.28, 0.36), dice.span(0.32, 0.44), dice.span(0.6, 1.0))
-    fin(pen, [(-0.5, -h * 0.7), (-0.2, -h - hem), (0.35, -h * 0.8 - hem), (0.62, -0.1), (0, -h * 0.3)])
-    fin(pen, [(-0.3, h * 0.8), (0.0, h + hem), (0.35, h * 0.8 + hem), (0.62, 0.1), (0, h * 0.3)])
-    shape = [(-0.88, 0.04, 0.18), (-0.72, -h * 0.55, h * 0.6), (-0.25, -h, h), (0.25, -h * 0.8, h * 0.8), (0.68, -0.09, 0.09)]
+    tail(pen, 0.55, dice.span(0.34, 0.42), dice.span(0.36, 0.5), dice.span(0.7, 1.0))
+    fin(pen, [(-0.5, -h * 0.7), (-0.2, -h - hem), (0.25, -h * 0.8 - hem), (0.5, -0.1), (0, -h * 0.3)])
+    fin(pen, [(-0.3, h * 0.8), (0.0, h + hem), (0.25, h * 0.8 + hem), (0.5, 0.1), (0, h * 0.3)])
+    shape = [(-0.88, 0.06, 0.2), (-0.74, -h * 0.55, h * 0.6), (-0.25, -h, h), (0.2, -h * 0.75, h * 0.75), (0.6, -0.08, 0.08)]
     pen.blob(profile(shape), marked=True)
-    pen.mark(0.56, 0.0, SECOND, 6 if look.base > 3 else 5, 0.05)
+    pen.mark(0.5, 0.0, SECOND, 6 if look.base > 3 else 5, 0.05)
     fin(pen, [(-0.4, 0.05), (-0.12, -0.06), (-0.1, 0.2)], apart=True, tone=0.4)
     pen.eye(-0.55, -h * 0.35, 0.085)
     if look.detail:
-        pen.mark(-0.8, 0.12, DARK, 0)
-    pen.lights(row(-0.3, h * 0.6, 0.45, h * 0.35, 3 + look.detail))
+        pen.mark(-0.8, 0.14, DARK, 0)
+    pen.lights(row(-0.3, h * 0.6, 0.4, h * 0.35, 3 + look.detail))
 
 
 def sea_turtle(pen: Pen, look: Look, dice: Dice) -> None:
-    """A domed shell, a beaked head ahead, long front flipper, short hind one."""
-    h, sweep = dice.span(0.36, 0.48), dice.span(-0.25, 0.35)
-    fin_x = dice.span(0.0, 0.2)
-    pen.blob(closed([(0.5, 0.05), (0.92, 0.12), (0.98, 0.3), (0.6, 0.25)], per=3), SECOND, tone=-0.5)
-    pen.limb(curve([(-0.35, 0.05), (-0.2, -h - 0.15), (0.0, -h - 0.25 - sweep * 0.3)], 3), 0.1, 0.04, hue=SECOND, tone=-0.8)
-    pen.limb([(-0.5, 0.05), (-0.75, -0.06 - sweep * 0.3)], 0.15, 0.15, hue=SECOND)
-    pen.blob(ellipse(-0.82, -0.1 - sweep * 0.3, dice.span(0.19, 0.23), 0.16), SECOND, tone=0.2)
-    pen.blob(profile([(-0.55, 0.05, 0.16), (-0.4, -0.12, 0.24), (0.3, -0.1, 0.24), (0.68, 0.08, 0.16)]), SECOND, tone=0.5)
-    shell = [(-0.6, 0.06, 0.14), (-0.4, -h * 0.75, 0.16), (0.0, -h, 0.17), (0.4, -h * 0.7, 0.16), (0.75, 0.08, 0.14)]
+    """A domed shell, a round head ahead, a long front flipper, a short hind one."""
+    h, nod = dice.span(0.42, 0.55), dice.span(-0.14, 0.12)
+    stroke = dice.span(-0.15, 0.3)
+    pen.blob([(0.45, 0.05), (0.85, 0.1), (1.0, 0.3), (0.75, 0.34), (0.45, 0.2)], SECOND, tone=-0.5)
+    pen.limb([(-0.5, 0.05), (-0.75, nod)], 0.13, 0.13, hue=SECOND)
+    pen.blob(ellipse(-0.86, nod - 0.03, dice.span(0.2, 0.24), 0.18), SECOND, tone=0.4)
+    pen.blob(profile([(-0.6, 0.05, 0.16), (-0.4, -0.12, 0.26), (0.3, -0.1, 0.26), (0.68, 0.08, 0.16)]), SECOND, tone=0.8)
+    shell = [(-0.6, 0.08, 0.14), (-0.42, -h * 0.72, 0.16), (0.0, -h, 0.17), (0.42, -h * 0.66, 0.16), (0.76, 0.08, 0.14)]
     pen.blob(profile(shell), marked=True, apart=True)
     if look.pattern == "plain":
-        for x in (-0.3, 0.05, 0.38):
-            pen.thread([(x, -h * 0.75), (x - 0.03, 0.1)], tone=-1.7, flat=True)
-    tip = (fin_x - 0.1, 0.62 + sweep * 0.3)
-    pen.blob(closed([(-0.48, 0.08), (-0.2, 0.06), (0.0, 0.4), tip, (-0.28, 0.42)], per=3), SECOND, apart=True, tone=0.3)
-    pen.eye(-0.87, -0.13 - sweep * 0.3, 0.06)
+        for x in (-0.3, 0.05, 0.38) if look.detail else (-0.18, 0.25):
+            pen.thread([(x, -h * 0.62), (x - 0.03, 0.02)], tone=-1.5, flat=True)
+    pen.blob(
+        [(-0.46, 0.06), (-0.16, 0.08), (0.0, 0.36), (0.16 + stroke, 0.68), (-0.08, 0.62), (-0.36, 0.38)],
+        SECOND,
+        apart=True,
+        tone=0.3,
+    )
+    pen.eye(-0.9, nod - 0.05, 0.06)
     pen.lights([(-0.25, -h * 0.4), (0.1, -h * 0.55), (0.4, -h * 0.3)])
 
 
@@ -73,7 +84,14 @@ def urchin(pen: Pen, look: Look, dice: Dice) -> None:
         way = phase + TAU * i / spines
         reach = 1 - uneven * dice.roll() - 0.12 * (i % 2)
         x, y = np.cos(way), np.sin(way) * flat
-        pen.limb([(x * r * 0.7, y * r * 0.7), (x * reach, y * reach)], 0.035, 0.015, hue=SECOND if i % 2 else 0, tone=-0.4, solid=look.detail > 1)
+        pen.limb(
+            [(x * r * 0.7, y * r * 0.7), (x * reach, y * reach)],
+            0.035,
+            0.015,
+            hue=SECOND if i % 2 else 0,
+            tone=-0.4,
+            solid=look.detail > 1,
+        )
     pen.blob(ellipse(0, 0, r, r * flat), marked=True)
     if look.pattern == "plain":
         pen.blob(ellipse(-0.06, -0.08, r * 0.4, r * 0.3), SECOND, tone=0.6)
@@ -82,18 +100,25 @@ def urchin(pen: Pen, look: Look, dice: Dice) -> None:
 
 def sea_slug(pen: Pen, look: Look, dice: Dice) -> None:
     """A nudibranch: long soft foot, two horns ahead, a tuft of gills behind, a ruffled mantle."""
-    h, hump = dice.span(0.2, 0.28), dice.span(0.0, 0.16)
+    h, hump = dice.span(0.24, 0.32), dice.span(0.0, 0.16)
     ruffles = 3 + look.detail + dice.count(0, 1)
-    gills = dice.span(0.28, 0.42)
-    for angle in (-0.7, -0.25, 0.2, 0.65):
-        pen.limb([(0.42, -h * 0.6), (0.42 + gills * np.sin(angle), -h * 0.6 - gills * np.cos(angle))], 0.065, 0.05, hue=SECOND, tone=0.2)
-    for x in (-0.62, -0.42):
-        lean = dice.span(-0.15, 0.05)
-        pen.limb([(x, -h * 0.5), (x + lean, -h - dice.span(0.26, 0.36))], 0.06, 0.055, hue=SECOND)
+    gills, thick = dice.span(0.35, 0.5), 0.05 if look.detail else 0.0
+    for angle in (-0.75, -0.25, 0.25, 0.75) if look.detail else (-0.7, 0.0, 0.7):
+        line = [(0.45, -h * 0.6), (0.45 + gills * np.sin(angle), -h * 0.6 - gills * np.cos(angle))]
+        pen.limb(line, thick, hue=SECOND, tone=0.6, solid=look.detail > 0)
+    lean = dice.span(-0.2, 0.0)
+    for x in (-0.75, -0.5):
+        pen.limb([(x, -h * 0.5), (x + lean, -h - dice.span(0.3, 0.4))], thick, hue=SECOND, tone=0.3, solid=look.detail > 0)
     x = np.linspace(0.98, -0.92, 2 * ruffles + 1)
-    hem = np.stack([x, h * 0.75 + np.where(np.arange(len(x)) % 2, 0.14, 0.0)], -1)
+    hem = np.stack([x, h * 0.75 + np.where(np.arange(len(x)) % 2, 0.16, 0.0)], -1)
     pen.blob(np.concatenate([[(-0.8, 0.0), (0.8, 0.0)], hem]), SECOND, tone=0.2)
-    shape = [(-0.95, -0.02, 0.15), (-0.7, -h * 0.95, h * 0.8), (-0.1, -h - hump, h * 0.8), (0.5, -h * 0.9, h * 0.75), (1.0, 0.08, 0.16)]
+    shape = [
+        (-0.95, -0.02, 0.15),
+        (-0.72, -h * 0.95, h * 0.8),
+        (-0.1, -h - hump, h * 0.8),
+        (0.5, -h * 0.9, h * 0.75),
+        (1.0, 0.08, 0.16),
+    ]
     pen.blob(profile(shape), marked=True)
     pen.mark(-0.78, -0.02, DARK, 0)
     pen.lights([(-0.4, 0), (0, -0.08), (0.4, 0), (0.42, -h * 0.6 - gills * 0.8)])
@@ -101,17 +126,27 @@ def sea_slug(pen: Pen, look: Look, dice: Dice) -> None:
 
 def manatee(pen: Pen, look: Look, dice: Dice) -> None:
     """A fat sausage with a drooping muzzle, one paddle and a round flat tail."""
-    h, bow = dice.span(0.3, 0.38), dice.span(-0.05, 0.15)
-    paddle = dice.span(0.2, 0.28)
-    pen.blob(closed([(0.55, bow - 0.08), (0.85, bow - paddle), (1.12, bow), (0.85, bow + paddle), (0.55, bow + 0.1)], per=3), SECOND)
-    shape = [(-0.95, 0.0, 0.26), (-0.8, -h * 0.65, h * 0.95), (-0.45, -h * 0.85, h * 0.9), (0.0, -h, h), (0.4, -h * 0.7 + bow * 0.5, h * 0.75 + bow * 0.5)]
-    shape.append((0.72, bow - 0.1, bow + 0.12))
-    pen.blob(profile(shape), marked=True, belly=0.66)
-    pen.blob(ellipse(-0.84, h * 0.55, 0.17, 0.15), tone=0.6, apart=look.detail > 0)
-    pen.mark(-0.9, h * 0.45, DARK, 0)
+    h, bow = dice.span(0.36, 0.44), dice.span(-0.1, 0.15)
+    paddle = dice.span(0.26, 0.34)
+    pen.blob(
+        closed([(0.55, bow - 0.08), (0.85, bow - paddle), (1.1, bow), (0.85, bow + paddle), (0.55, bow + 0.1)], per=3), SECOND
+    )
+    shape = [
+        (-0.92, 0.06, 0.3),
+        (-0.78, -h * 0.6, h * 0.95),
+        (-0.45, -h * 0.85, h * 0.9),
+        (0.0, -h, h),
+        (0.35, -h * 0.7 + bow * 0.5, h * 0.75 + bow * 0.5),
+    ]
+    shape.append((0.68, bow - 0.09, bow + 0.1))
+    pen.blob(profile(shape), marked=True, belly=0.7 if look.pattern == "plain" else 9)
+    pen.blob(ellipse(-0.86, h * 0.6, 0.2, 0.18), tone=0.8)
+    pen.mark(-0.94, h * 0.45, DARK, 0)
     lean = dice.span(-0.1, 0.2)
-    pen.blob(closed([(-0.4, h * 0.4), (-0.15, h * 0.4), (-0.1 + lean, h + 0.24), (-0.28 + lean, h + 0.28)], per=3), SECOND, apart=True)
-    pen.eye(-0.62, -h * 0.3, 0.06)
+    pen.blob(
+        closed([(-0.4, h * 0.4), (-0.15, h * 0.4), (-0.1 + lean, h + 0.26), (-0.28 + lean, h + 0.3)], per=3), SECOND, apart=True
+    )
+    pen.eye(-0.6, -h * 0.25, 0.06)
     pen.lights(row(-0.3, -0.05, 0.5, bow, 3 + look.detail))
 
 
@@ -125,7 +160,15 @@ def sea_snail(pen: Pen, look: Look, dice: Dice) -> None:
         pen.limb([(x, 0.4), top], 0.05, 0.045, hue=SECOND)
     pen.blob(profile(foot), SECOND, tone=0.3)
     r = dice.span(0.46, 0.58)
-    spire = [(-0.42, 0.5), (-0.5, 0.1), (-0.15, -0.3), (0.1 + lean, 0.45 - height * 1.15), (0.35 + lean * 0.5, -0.15), (0.1 + r, 0.2), (0.05 + r, 0.52)]
+    spire = [
+        (-0.42, 0.5),
+        (-0.5, 0.1),
+        (-0.15, -0.3),
+        (0.1 + lean, 0.45 - height * 1.15),
+        (0.35 + lean * 0.5, -0.15),
+        (0.1 + r, 0.2),
+        (0.05 + r, 0.52),
+    ]
     pen.blob(closed(spire, per=3), marked=True, apart=True, axis="y")
     for i in range(2 + look.detail):
         t = (i + 1) / (3 + look.detail)
@@ -140,22 +183,35 @@ def sea_snail(pen: Pen, look: Look, dice: Dice) -> None:
 
 def crab(pen: Pen, look: Look, dice: Dice) -> None:
     """Wide shell, stalked eyes, claws raised, legs at the sides."""
-    w, h = dice.span(0.5, 0.62), dice.span(0.3, 0.4)
+    w, h = dice.span(0.45, 0.64), dice.span(0.28, 0.46)
     claw, rise = dice.span(0.16, 0.24), dice.span(-0.05, 0.35)
     for side in (-1, 1):
         for i in range(2 + (look.detail > 0)):
             out = 0.95 - 0.17 * i
-            pen.limb([(side * w * 0.7, 0.1 + 0.08 * i), (side * out, 0.12 + 0.14 * i), (side * (out + 0.04), 0.42 + 0.12 * i)], 0.05, 0.035, tone=-0.6)
+            pen.limb(
+                [(side * w * 0.7, 0.1 + 0.08 * i), (side * out, 0.12 + 0.14 * i), (side * (out + 0.04), 0.42 + 0.12 * i)],
+                0.05,
+                0.035,
+                tone=-0.6,
+            )
         pen.limb([(side * w * 0.75, 0.0), (side * 0.84, -0.12), (side * 0.76, -0.3 - rise)], 0.08, 0.07, tone=-0.2)
         tip = (side * 0.72, -0.42 - rise)
         pen.blob(ellipse(tip[0], tip[1], claw, claw * 0.85), SECOND, tone=0.3)
-        pen.mark(tip[0] - side * claw * 0.4, tip[1] - claw * 0.55, DARK, 0.5, 0.04)
+        pen.mark(tip[0] - side * claw * 0.4, tip[1] - claw * 0.55, SECOND, 0, 0.04)
         pen.limb([(side * 0.2, -h * 0.5), (side * 0.22, -h - 0.16)], 0.06, 0.06)
         pen.eye(side * 0.22, -h - 0.2, 0.06)
-    shell = [(-w * 0.75, -h * 0.7), (0, -h), (w * 0.75, -h * 0.7), (w, -0.02), (w * 0.6, h * 0.95), (-w * 0.6, h * 0.95), (-w, -0.02)]
+    shell = [
+        (-w * 0.75, -h * 0.7),
+        (0, -h),
+        (w * 0.75, -h * 0.7),
+        (w, -0.02),
+        (w * 0.6, h * 0.95),
+        (-w * 0.6, h * 0.95),
+        (-w, -0.02),
+    ]
     pen.blob(closed(shell, per=3), marked=True, axis="y" if look.pattern == "stripes" else "x", belly=0.75)
-    pen.mark(-0.06, h * 0.45, DARK, 0.5)
-    pen.mark(0.06, h * 0.45, DARK, 0.5)
+    pen.mark(-0.06, h * 0.45, MAIN, 0)
+    pen.mark(0.06, h * 0.45, MAIN, 0)
     pen.lights([(-0.3, -0.05), (0.3, -0.05), (0, -h * 0.5)])
 
 

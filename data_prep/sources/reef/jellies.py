@@ -16,7 +16,9 @@ def bell(pen: Pen, width: float, height: float, skirt: float, flare: float, scal
         x = np.linspace(width, -width, 2 * scallops + 1)
         rim = np.stack([x, np.where(np.arange(len(x)) % 2, skirt + 0.12, skirt * 0.6)], -1)
     else:
-        rim = np.stack([np.linspace(width * 0.6, -width * 0.6, 4), np.array([skirt * 0.6, skirt * 0.2, skirt * 0.2, skirt * 0.6])], -1)
+        rim = np.stack(
+            [np.linspace(width * 0.6, -width * 0.6, 4), np.array([skirt * 0.6, skirt * 0.2, skirt * 0.2, skirt * 0.6])], -1
+        )
     pen.blob(np.concatenate([top, lip, rim, [(-width * (1 + flare), skirt)]]), axis="y", marked=True, **style)
 
 
@@ -35,16 +37,16 @@ def strands(pen: Pen, look: Look, dice: Dice, count: int, width: float, top: flo
 
 
 def moon_jelly(pen: Pen, look: Look, dice: Dice) -> None:
-    """A wide saucer with four rings inside and a fringe of short threads."""
-    w, h = dice.span(0.85, 1.0), dice.span(0.55, 0.75)
-    arms = dice.span(0.35, 0.6)
-    strands(pen, look, dice, 5 + 2 * look.detail, w * 0.85, 0.05, dice.span(0.4, 0.7) * look.trail)
-    for x in (-0.22, 0.22):
+    """A wide saucer with rings inside and a fringe of short threads."""
+    w, h = dice.span(0.82, 1.0), dice.span(0.6, 0.8)
+    strands(pen, look, dice, 5 + 2 * look.detail, w * 0.85, 0.05, dice.span(0.4, 0.75) * look.trail)
+    arms, spread = dice.span(0.4, 0.7), dice.span(0.16, 0.26)
+    for x in (-spread, spread) if look.detail else (0,):
         pen.limb(wave(x, 0, TAU / 4, arms, 0.12, x * 9), 0.12, 0.05, hue=SECOND, axis="y")
-    bell(pen, w, h, 0.12, 0.0)
-    rings = [(-0.36, -0.16), (0.36, -0.16), (0, -0.34)] if look.detail else [(-0.3, -0.22), (0.3, -0.22)]
+    bell(pen, w, h, 0.1, 0.0)
+    rings = [(-0.36, -0.25), (0.36, -0.25), (0, -0.5)] if look.detail else [(-0.32, -0.4), (0.32, -0.4)]
     for x, y in rings:
-        pen.blob(ellipse(x, y * h / 0.65, 0.17, 0.12), SECOND, tone=1)
+        pen.blob(ellipse(x * w, y * h, 0.16, 0.1), SECOND, tone=1.5, flat=True)
     pen.lights([*arc(0, 0.02, w * 0.85, h * 0.8, -TAU / 2 + 0.3, -0.3, 4 + look.detail)])
 
 
@@ -54,10 +56,23 @@ def box_jelly(pen: Pen, look: Look, dice: Dice) -> None:
     reach = dice.span(0.75, 1.2) * look.trail
     for side in (-1, 1):
         for inner in (0.9, 0.3):
-            line = wave(side * w * inner, h - 0.08, TAU / 4 - side * 0.2 * inner, reach * (0.75 + 0.25 * inner), 0.15, dice.span(0, TAU))
+            line = wave(
+                side * w * inner, h - 0.08, TAU / 4 - side * 0.2 * inner, reach * (0.75 + 0.25 * inner), 0.15, dice.span(0, TAU)
+            )
             pen.limb(line, 0.075, 0.03, hue=SECOND if inner > 0.5 else 0, axis="y")
     c = dice.span(0.1, 0.2)
-    cube = [(-w + c, 0), (w - c, 0), (w, c), (w * 1.08, h * 0.6), (w, h), (w * 0.4, h - 0.1), (-w * 0.4, h - 0.1), (-w, h), (-w * 1.08, h * 0.6), (-w, c)]
+    cube = [
+        (-w + c, 0),
+        (w - c, 0),
+        (w, c),
+        (w * 1.08, h * 0.6),
+        (w, h),
+        (w * 0.4, h - 0.1),
+        (-w * 0.4, h - 0.1),
+        (-w, h),
+        (-w * 1.08, h * 0.6),
+        (-w, c),
+    ]
     pen.blob(cube, axis="y", marked=True)
     pen.limb([(0, 0.2), (0, h * 0.75)], 0.1, 0.06, hue=SECOND, tone=0.8, axis="y")
     pen.eye(-w * 0.5, h * 0.72, 0.05)
@@ -68,22 +83,31 @@ def box_jelly(pen: Pen, look: Look, dice: Dice) -> None:
 def lions_mane(pen: Pen, look: Look, dice: Dice) -> None:
     """A lobed bell over a shaggy mass of threads."""
     w, h = dice.span(0.65, 0.85), dice.span(0.42, 0.58)
-    lobes = dice.count(3, 4) + look.detail
-    strands(pen, look, dice, 7 + 2 * look.detail, w * 0.8, 0.05, dice.span(1.0, 1.3) * look.trail)
-    mane = [(-w * 0.75, 0), (-w * 0.6, 0.45), (-w * 0.25, 0.3), (0, dice.span(0.55, 0.75)), (w * 0.3, 0.32), (w * 0.6, 0.5), (w * 0.75, 0)]
-    pen.blob(mane, SECOND, tone=-0.6, axis="y")
+    lobes = dice.count(2, 3) + look.detail
+    strands(pen, look, dice, 6 + 2 * look.detail, w * 0.85, 0.05, dice.span(1.0, 1.3) * look.trail)
+    low = dice.span(0.45, 0.65)
+    mane = [
+        (-w * 0.75, 0),
+        (-w * 0.62, low * 0.7),
+        (-w * 0.3, low * 0.5),
+        (0, low),
+        (w * 0.3, low * 0.5),
+        (w * 0.62, low * 0.7),
+        (w * 0.75, 0),
+    ]
+    pen.blob(mane, SECOND, tone=-0.6, axis="y", solid=look.detail > 0)
     bell(pen, w, h, 0.06, 0.12, lobes)
     pen.lights([*arc(0, 0, w * 0.8, h * 0.7, -TAU / 2 + 0.4, -0.4, 3 + look.detail)])
 
 
 def sea_nettle(pen: Pen, look: Look, dice: Dice) -> None:
     """A round bell with ruffled arms that stream far below, longest of all."""
-    w, h = dice.span(0.42, 0.55), dice.span(0.5, 0.62)
-    reach = dice.span(1.2, 1.6) * look.trail
-    strands(pen, look, dice, 4 + 2 * look.detail, w * 0.85, 0, reach)
-    for x in (-0.14, 0.14):
-        line = wave(x, 0, TAU / 4, reach * dice.span(0.6, 0.8), dice.span(0.15, 0.3), dice.span(0, TAU), 1.6, 12)
-        pen.limb(line, 0.14, 0.04, hue=SECOND, tone=0.4, axis="y")
+    w, h = dice.span(0.44, 0.58), dice.span(0.48, 0.62)
+    reach = dice.span(1.1, 1.5) * look.trail
+    strands(pen, look, dice, 4 + 2 * look.detail, w * 0.95, 0, reach)
+    for x in (-0.16, 0.16) if look.detail else (0,):
+        line = wave(x, 0, TAU / 4, reach * dice.span(0.6, 0.85), dice.span(0.18, 0.34), dice.span(0, TAU), 1.5, 12)
+        pen.limb(line, 0.13, 0.04, hue=SECOND, tone=0.4, axis="y", solid=look.detail > 0)
     bell(pen, w, h, 0.14, 0.06)
     pen.lights([*arc(0, 0.02, w * 0.8, h * 0.7, -TAU / 2 + 0.4, -0.4, 4)])
 
@@ -97,7 +121,17 @@ def crown_jelly(pen: Pen, look: Look, dice: Dice) -> None:
         x = 2 * i / (count - 1) - 1
         way = TAU / 4 - x * spread
         pen.thread(wave(x * w * 0.9, 0.25, way, dice.span(0.6, 0.85) * look.trail, 0.1, i * 1.7), SECOND if i % 2 else 0, fade=1)
-    skirt = [(-w * 0.8, -0.06), (-w * 1.12, 0.22), (-w * 0.75, 0.38), (-w * 0.4, 0.26), (0, 0.4), (w * 0.4, 0.26), (w * 0.75, 0.38), (w * 1.12, 0.22), (w * 0.8, -0.06)]
+    skirt = [
+        (-w * 0.8, -0.06),
+        (-w * 1.12, 0.22),
+        (-w * 0.75, 0.38),
+        (-w * 0.4, 0.26),
+        (0, 0.4),
+        (w * 0.4, 0.26),
+        (w * 0.75, 0.38),
+        (w * 1.12, 0.22),
+        (w * 0.8, -0.06),
+    ]
     pen.blob(skirt, SECOND, axis="y")
     dome = [(-w * 0.82, 0.02), (-w * 0.6, -cap * 0.55), (0, -cap), (w * 0.6, -cap * 0.55), (w * 0.82, 0.02), (0, 0.1)]
     pen.blob(closed(dome, per=4), axis="y", marked=True, apart=True)
@@ -106,8 +140,8 @@ def crown_jelly(pen: Pen, look: Look, dice: Dice) -> None:
 
 def man_of_war(pen: Pen, look: Look, dice: Dice) -> None:
     """A sail-like float on its side over curtains of coiled tentacles."""
-    w, h = dice.span(0.7, 0.9), dice.span(0.45, 0.65)
-    lean = dice.span(0.05, 0.3)
+    w, h = dice.span(0.65, 0.85), dice.span(0.6, 0.85)
+    lean = dice.span(0.2, 0.5)
     count = 4 + look.detail
     for i in range(count):
         x = -w * 0.6 + w * 1.1 * i / (count - 1)
@@ -115,18 +149,27 @@ def man_of_war(pen: Pen, look: Look, dice: Dice) -> None:
         line = wave(x, 0.0, TAU / 4 + 0.1, reach, dice.span(0.08, 0.16), dice.span(0, TAU), 2.0, 12)
         pen.limb(line, dice.pick([0.0, 0.06]), 0.03, hue=0 if i % 2 else SECOND, solid=False, tone=-0.3, axis="y")
     pen.blob(closed([(-w * 0.7, -0.05), (w * 0.6, -0.05), (w * 0.45, 0.22), (0, 0.3), (-w * 0.5, 0.2)], per=3), SECOND, tone=-0.5)
-    sail = [(-w, -0.1), (-w * 0.75, -0.3), (-lean, -h), (w * 0.35, -h * 0.85), (w * 0.8, -0.22), (w, -0.02), (w * 0.4, 0.08), (-w * 0.6, 0.06)]
+    sail = [
+        (-w, -0.14),
+        (-w * 0.8, -0.4),
+        (-lean, -h),
+        (w * 0.2, -h * 0.6),
+        (w * 0.75, -0.2),
+        (w * 1.1, -0.02),
+        (w * 0.4, 0.08),
+        (-w * 0.6, 0.06),
+    ]
     pen.blob(closed(sail, per=3), marked=True)
-    pen.limb(curve([(-w * 0.6, -0.3), (-lean, -h + 0.06), (w * 0.4, -h * 0.8)]), 0.05, 0.04, hue=SECOND, tone=0.6)
+    pen.limb(curve([(-w * 0.7, -0.4), (-lean, -h + 0.08), (w * 0.2, -h * 0.55)]), 0.05, 0.04, hue=SECOND, tone=0.6)
     pen.lights([(-w * 0.5, -0.1), (0, -0.12), (w * 0.5, -0.1), (0, -h * 0.5)])
 
 
 def barrel_jelly(pen: Pen, look: Look, dice: Dice) -> None:
     """A high dome on a stout bunch of frilled arms, no threads."""
-    w, h = dice.span(0.6, 0.72), dice.span(0.7, 0.85)
-    reach = dice.span(0.65, 0.9)
-    for x in (-0.75, 0.75, -0.28, 0.28):
-        line = wave(x * w, 0.05, TAU / 4 - 0.25 * x, reach * (1.1 - 0.4 * abs(x)), 0.06, x * 5)
+    w, h = dice.span(0.5, 0.76), dice.span(0.55, 0.95)
+    reach, spread = dice.span(0.5, 1.0), dice.span(0.0, 0.6)
+    for x in dice.pick([(-0.75, 0.75, -0.28, 0.28), (-0.65, 0.65, 0)]):
+        line = wave(x * w, 0.05, TAU / 4 - spread * x, reach * (1.1 - 0.4 * abs(x)), 0.06, x * 5)
         pen.limb(line, [0.13, 0.14, 0.15, 0.17, 0.19, 0.2, 0.19, 0.16, 0.11, 0.05], hue=SECOND, apart=True, axis="y")
     bell(pen, w, h, 0.1, 0.05, 3 + look.detail)
     pen.lights([*arc(0, 0, w * 0.75, h * 0.7, -TAU / 2 + 0.4, -0.4, 3 + look.detail)])
@@ -138,7 +181,16 @@ def comb_jelly(pen: Pen, look: Look, dice: Dice) -> None:
     for side in (-1, 1):
         reach = dice.span(0.7, 1.0) * look.trail
         pen.thread(wave(side * w * 0.35, h * 0.85, TAU / 4 - side * 0.35, reach, 0.2, dice.span(0, TAU)), SECOND)
-    egg = [(0, -h), (w * 0.75, -h * 0.7), (w, 0.1), (w * 0.7, h * 0.8), (0, h * 0.92), (-w * 0.7, h * 0.8), (-w, 0.1), (-w * 0.75, -h * 0.7)]
+    egg = [
+        (0, -h),
+        (w * 0.75, -h * 0.7),
+        (w, 0.1),
+        (w * 0.7, h * 0.8),
+        (0, h * 0.92),
+        (-w * 0.7, h * 0.8),
+        (-w, 0.1),
+        (-w * 0.75, -h * 0.7),
+    ]
     pen.blob(closed(egg, per=3), axis="y", marked=look.pattern != "stripes")
     for x in (-0.62, 0.0, 0.62) if look.detail else (-0.5, 0.5):
         comb = arc(0, 0, w * x, h * 0.78, -TAU / 4 + 0.25, TAU / 4 - 0.25, 7)
@@ -148,9 +200,14 @@ def comb_jelly(pen: Pen, look: Look, dice: Dice) -> None:
 
 
 def lantern_jelly(pen: Pen, look: Look, dice: Dice) -> None:
-    """A tall thimble of a bell with a red lantern of a stomach inside and a few stiff tentacles."""
-    w, h = dice.span(0.42, 0.55), dice.span(0.9, 1.1)
-    strands(pen, look, dice, 4 + look.detail, w * 0.8, 0, dice.span(0.5, 0.9) * look.trail, 0.05)
-    bell(pen, w, h, 0.12, 0.1)
-    pen.blob(closed([(0, -h * 0.75), (w * 0.35, -h * 0.45), (0.06, -0.05), (-0.06, -0.05), (-w * 0.35, -h * 0.45)], per=3), SECOND, tone=0.4, apart=True)
-    pen.lights([(0, -h * 0.55), (-w * 0.6, -0.05), (w * 0.6, -0.05)])
+    """A tall thimble of a bell with a lantern of a stomach inside and a few stiff tentacles."""
+    w, h = dice.span(0.46, 0.6), dice.span(0.85, 1.05)
+    strands(pen, look, dice, 4 + look.detail, w * 0.85, 0, dice.span(0.6, 0.95) * look.trail, 0.05 if look.detail else 0.0)
+    bell(pen, w, h, 0.12, 0.15)
+    core = dice.span(0.3, 0.42)
+    pen.blob(
+        closed([(0, -h * 0.7), (w * core, -h * 0.42), (0.06, -0.08), (-0.06, -0.08), (-w * core, -h * 0.42)], per=3),
+        SECOND,
+        tone=0.8,
+    )
+    pen.lights([(0, -h * 0.5), (-w * 0.6, -0.05), (w * 0.6, -0.05)])

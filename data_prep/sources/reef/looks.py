@@ -29,13 +29,13 @@ class Zone:
 
 
 ZONES = {
-    "shallows": Zone(4, 1.35, 1, 1, 0.05, 1.0, 0.0, 0.9, 1.06, 0.0,
+    "shallows": Zone(4.3, 1.35, 1, 1, 0.05, 1.0, 0.0, 0.9, 1.06, 0.0,
         {"brown": 0.7, "red": 1.2, "orange": 1.5, "yellow": 1.5, "green": 1, "teal": 1, "blue": 1.3, "purple": 1}),
-    "twilight": Zone(3, 1.2, 0, 1, 0.2, 1.25, 0.1, 1.0, 0.98, 0.0,
+    "twilight": Zone(2.7, 1.2, 0, 1, 0.2, 1.25, 0.1, 1.0, 0.98, 0.0,
         {"brown": 0.4, "red": 0.6, "orange": 0.3, "yellow": 0.3, "green": 0.7, "teal": 1.6, "blue": 2.4, "purple": 1.3}),
-    "midnight": Zone(1.7, 1.1, 0, 2, 0.8, 1.5, 0.9, 1.1, 0.94, 0.0,
+    "midnight": Zone(1.5, 1.1, 0, 2, 0.8, 1.5, 0.9, 1.1, 0.94, 0.0,
         {"brown": 1, "red": 1.3, "orange": 0.5, "yellow": 0.3, "green": 0.7, "teal": 0.9, "blue": 1.5, "purple": 1.5}),
-    "abyss": Zone(2.2, 1.5, 0, 3, 0.5, 1.2, 0.7, 1.35, 0.86, 0.0,
+    "abyss": Zone(2.0, 1.5, 0, 3, 0.5, 1.2, 0.7, 1.35, 0.86, 0.0,
         {"brown": 1, "red": 1.6, "orange": 1, "yellow": 0.4, "green": 0.5, "teal": 0.8, "blue": 0.9, "purple": 1.5}),
     "hadal": Zone(5, 1.1, 3, 1, 0.25, 0.7, 0.1, 1.15, 1.0, 0.35,
         {"brown": 0.9, "red": 1.6, "orange": 1.3, "yellow": 1, "green": 0.4, "teal": 0.7, "blue": 0.9, "purple": 1.1}),
@@ -68,6 +68,9 @@ class Look:
     eye: float
     trail: float
     slim: float
+    stretch: float  # width of the model over its drawn width
+    arch: float  # how far nose and tail bend down (up where negative), model units
+    tilt: float  # radians, in side views
 
     @property
     def detail(self) -> int:
@@ -79,7 +82,7 @@ class Look:
         return ZONES[self.zone]
 
 
-def choose(dice: Dice, zone: str, facings, size: int) -> Look:
+def choose(dice: Dice, zone: str, facings, patterns, size: int) -> Look:
     """The style of one sprite; the same choices in the same order for every plan."""
     settings = ZONES[zone]
     main = dice.pick(settings.colours)
@@ -87,15 +90,17 @@ def choose(dice: Dice, zone: str, facings, size: int) -> Look:
     second = dice.pick({name: weight + 0.3 for name, weight in rest.items() if name != main})
     bright = {"teal": 2, "blue": 2, "green": 1.5, "yellow": 1.5, "purple": 1, "orange": 0.5, "red": 0.5}
     light = dice.pick({name: weight for name, weight in bright.items() if name not in (main, second)})
+    pattern = dice.pick({name: PATTERNS[name] for name in patterns})
     extent = dice.span(*EXTENT[dice.pick(SIZE_WEIGHTS)])
     glow = dice.chance(settings.glow)
     coarse = {16: (3, 4), 24: (4, 6)}.get(size, (max(4, size // 8), max(4, size // 4)))
     return Look(
-        zone=zone, size=size, main=main, second=second, light=light, pattern=dice.pick(PATTERNS),
+        zone=zone, size=size, main=main, second=second, light=light, pattern=pattern,
         facing=dice.pick(facings), extent=extent, glow=glow, teeth=dice.chance(settings.teeth),
         outline=not dice.chance(settings.bare), ink=dice.chance(0.12 if settings.line < 2 else 0.0),
-        base=settings.base - (glow and settings.base > 3) * 0.5 + dice.span(-0.3, 0.3),
+        base=settings.base - (glow and settings.base > 3) * 0.5 + dice.span(-0.45, 0.45),
         lift=(1.0 if second == "neutral" else dice.pick([1.0, 1.0, -1.0]) if settings.base > 2 else 1.0),
         period=dice.count(*coarse), phase=dice.roll(), bend=dice.span(0, 0.35), eye=settings.eye * dice.span(0.9, 1.1),
-        trail=settings.trail * dice.span(0.85, 1.15), slim=settings.slim * dice.span(0.95, 1.05),
+        trail=settings.trail * dice.span(0.85, 1.15), slim=settings.slim * dice.span(0.92, 1.08),
+        stretch=dice.span(0.84, 1.18), arch=dice.span(-0.16, 0.16), tilt=dice.span(-0.16, 0.16),
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """Parts → index planes: fit to the frame, fill, shade, pattern, outline, eyes, clean-up. Light comes from the upper left."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from data_prep.sources.reef import raster
@@ -9,7 +11,7 @@ from data_prep.sources.reef.pen import DARK, LIGHT, MAIN, PALE, SECOND, Dot, Par
 
 TURNS = {
     "left": {"left": 0.0, "right": 0.0, "up": TAU / 4, "down": -TAU / 4},
-    "up": {"up": 0.0, "left": -TAU / 6, "right": -TAU / 6, "down": TAU / 2},
+    "up": {"up": 0.0, "left": -TAU / 8, "right": -TAU / 8, "down": TAU / 2},
     "front": {"front": 0.0},
 }
 
@@ -23,7 +25,7 @@ class Canvas:
         self.hue = np.full((size, size), -1, np.int8)
         self.step = np.zeros((size, size))
         self.solid = np.zeros((size, size), bool)
-        self.body = self.solid  # the largest part: what all else must hang on to
+        self.body = self.solid  # the largest part in the main colour: what all else must hang on to
 
     def paint(self, part: Part) -> None:
         """Fill one part, its points in pixel units, over what is there."""
@@ -43,7 +45,7 @@ class Canvas:
         step = step + (hue == SECOND) * self.look.lift - part.fade * (u + 1) / 2
         self.hue[mask], self.step[mask] = hue[mask], step[mask]
         self.solid = (self.solid | mask) if part.solid else (self.solid & ~mask)
-        if mask.sum() > self.body.sum():
+        if part.hue == MAIN and mask.sum() > self.body.sum():
             self.body = mask
 
     def outline(self) -> None:
@@ -62,6 +64,21 @@ class Canvas:
         hole = raster.shrink(raster.grow(opaque)) & ~opaque & _ringed(opaque)
         if hole.any():
             self.hue[hole], self.step[hole] = MAIN, self.look.base - 1.5
+
+    def balance(self) -> None:
+        """Where fins and arms outweigh the body, colour them like it, the lower half first: the main colour dominates."""
+        rows = raster.centres(self.look.size)[1]
+        for _ in range(2):
+            fins = (self.hue == SECOND) & ~self.body
+            if self._dominates(MAIN, SECOND) or self._dominates(SECOND, MAIN) or not fins.any():
+                return
+            below = fins & (rows > np.median(np.broadcast_to(rows, fins.shape)[fins]))
+            self.hue[below if below.any() else fins] = MAIN
+
+    def _dominates(self, one: int, other: int) -> bool:
+        """Whether one hue has more pixels than the other, with the rim of the drawing and without."""
+        inner = raster.shrink(self.hue >= 0)
+        return all(((self.hue == one) & where).sum() > 1.1 * ((self.hue == other) & where).sum() for where in (inner, True))
 
     def dot(self, dot: Dot, pixel: float) -> None:
         """Place an eye, a mark or a light; x, y in pixel units, `pixel` pixels a model unit."""
@@ -124,9 +141,7 @@ def _pixels(places, size: int) -> np.ndarray:
 
 def _ringed(mask: np.ndarray) -> np.ndarray:
     """Pixels whose four neighbours are all in the mask."""
-    return (
-        raster.shift(mask, 1, 0) & raster.shift(mask, -1, 0) & raster.shift(mask, 0, 1) & raster.shift(mask, 0, -1)
-    )
+    return raster.shift(mask, 1, 0) & raster.shift(mask, -1, 0) & raster.shift(mask, 0, 1) & raster.shift(mask, 0, -1)
 
 
 def _fill(part: Part, size: int):
@@ -170,7 +185,6 @@ def _pattern(mask: np.ndarray, u: np.ndarray, v: np.ndarray, part: Part, look: L
         return np.zeros_like(mask)
     if kind == "spots":
         return _spots(mask, look)
-    columns, rows = raster.centres(look.size)
     if kind == "bands":
         length = max(np.ptp(part.points[:, 0]), np.ptp(part.points[:, 1])) if part.radii is None else _length(part.points)
         repeats = max(1.0, length / period)
@@ -204,24 +218,45 @@ def render(pen: Pen, look: Look, heading: str, jitter: tuple[float, float]) -> t
 
     heading: which way the plan draws ahead ('left', 'up' or 'front'); jitter: where in the free room it lies, −1…1.
     """
-    turn = TURNS[heading][look.facing]
+    turn = TURNS[heading][look.facing] + (look.tilt if heading == "left" else 0.0)
     flip = look.facing == "right"
     margin = 2 if look.outline else 0
+    pen = _posed(pen, look, heading)
     parts = [_turned(part, turn, flip) for part in pen.parts]
     low, high = _box(parts)
-    scale = (look.extent * look.size - margin) / max(high - low)
+    scale = _scale(high - low, look, margin)
     room = (look.size - margin - (high - low) * scale) / 2
-    move = np.round(np.array(jitter) * room) + look.size / 2 - (low + high) / 2 * scale
+    move = np.round(np.array(jitter) * room * 0.8) + look.size / 2 - (low + high) / 2 * scale
     canvas = Canvas(look)
     for part in parts:
         canvas.paint(_scaled(part, scale, move))
     if look.outline:
         canvas.outline()
     canvas.tidy()
+    canvas.balance()
     for dot in pen.dots:
         x, y = _point(dot, turn, flip) * scale + move
-        canvas.dot(Dot(x, y, dot.radius, dot.kind, dot.hue, dot.step), scale)
+        canvas.dot(replace(dot, x=x, y=y), scale)
     return canvas.hue, np.floor(canvas.step + 0.5).clip(0, 6).astype(np.int8)
+
+
+def _posed(pen: Pen, look: Look, heading: str) -> Pen:
+    """The pen's model stretched and, in side views, with its back bent: no two of a kind are built alike."""
+    bend = look.arch if heading == "left" else 0.0
+
+    def pose(points):
+        return np.stack([points[..., 0] * look.stretch, points[..., 1] + bend * points[..., 0] ** 2], -1)
+
+    parts = [_with(part, pose(part.points), part.radii, part.axis) for part in pen.parts]
+    places = [pose(np.array([dot.x, dot.y])) for dot in pen.dots]
+    return Pen(parts, [replace(dot, x=x, y=y) for dot, (x, y) in zip(pen.dots, places, strict=True)])
+
+
+def _scale(extent: np.ndarray, look: Look, margin: int) -> float:
+    """Pixels a model unit. Thin animals are drawn larger than asked when else they would have too few pixels to read."""
+    scale = (look.extent * look.size - margin) / max(extent)
+    least = 8.0 / np.sqrt(extent.prod())
+    return min(max(scale, least), (look.size - margin) / max(extent))
 
 
 def _turned(part: Part, turn: float, flip: bool) -> Part:
@@ -241,9 +276,7 @@ def _scaled(part: Part, scale: float, move: np.ndarray) -> Part:
 
 
 def _with(part: Part, points, radii, axis) -> Part:
-    return Part(
-        points, radii, part.hue, part.tone, part.solid, part.marked, part.apart, part.belly, axis, part.flat, part.fade
-    )
+    return Part(points, radii, part.hue, part.tone, part.solid, part.marked, part.apart, part.belly, axis, part.flat, part.fade)
 
 
 def _box(parts: list[Part]) -> tuple[np.ndarray, np.ndarray]:

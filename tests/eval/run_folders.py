@@ -1,0 +1,86 @@
+"""Small run folders for the tests of scores and reports: fish-like blobs, all controls, two models."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.grid_text import encode
+from data_prep.palette import named
+from data_prep.sprite import Sprite
+from eval.controls import all_controls
+
+REEF = named("reef64")
+COLOURS = ("red", "orange", "green", "teal", "blue", "purple")
+
+
+def blob(rng: np.random.Generator, side: int = 16) -> Sprite:
+    """A shaded, outlined ellipse with a tail and an eye, about in the middle."""
+    colour = COLOURS[rng.integers(len(COLOURS))]
+    ramp = np.array(REEF.ramps[colour])
+    y, x = np.indices((side, side))
+    middle_y, middle_x = rng.uniform(side / 2 - 1.5, side / 2 + 0.5, 2)
+    tall, wide = rng.uniform(0.18, 0.26) * side, rng.uniform(0.26, 0.34) * side
+    body = ((y - middle_y) / tall) ** 2 + ((x - middle_x) / wide) ** 2 <= 1
+    body |= (abs(y - middle_y) <= x - middle_x - 0.6 * wide) & (x < middle_x + wide + 3) & (x > middle_x)
+    padded = np.pad(body, 1)
+    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    shade = np.clip(3 + np.round((middle_y - y) / tall * 1.5), 2, 5).astype(int)
+    grid = np.where(body, np.where(inside, ramp[shade], ramp[1]), 0).astype(np.uint8)
+    grid[int(middle_y), int(middle_x - wide / 2)] = 7
+    grid = grid[:, ::-1] if rng.random() < 0.5 else grid
+    return Sprite(grid, REEF, f"a {colour} fish", {"category": "reef_fish", "colour": colour}, "test")
+
+
+def make_run(folder: Path, prompts: int = 24, training: int = 120, captions: dict[int, str] | None = None) -> Path:
+    """Writes a run folder with everything in it; the adapter draws well but for one noisy pixel in ten."""
+    rng = np.random.default_rng(8)
+    seen, held_out = [blob(rng) for _ in range(training)], [blob(rng) for _ in range(prompts)]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.json").write_text(json.dumps({"name": "test run", "seed": 3, "palette": "reef64", "size": [16, 16]}))
+    (folder / "palette.json").write_text(json.dumps(REEF.to_json()))
+    np.savez_compressed(folder / "training.npz", grids=np.stack([sprite.grid for sprite in seen]))
+    write_rows(folder / "references.jsonl", [reference(i, s, (captions or {}).get(i)) for i, s in enumerate(held_out)])
+    rows = []
+    for index, sprite in enumerate(held_out):
+        spoilt = np.where(rng.random(sprite.grid.shape) < 0.1, rng.integers(0, 64, sprite.grid.shape), sprite.grid).astype(
+            np.uint8
+        )
+        rows.append(drawing(index, "adapter", "model", "grammar", encode(spoilt, REEF)))
+        rows.append(drawing(index, "adapter", "model", "unconstrained", encode(spoilt, REEF)[: 400 if index % 3 else 200]))
+        rows.append(drawing(index, "base model", "model", "grammar", encode(0 * sprite.grid, REEF)))
+        rows.append(drawing(index, "base model", "model", "unconstrained", "Here is a fish: ><>"))
+    rows += [drawing(i, name, kind, "control", encode(s.grid, REEF)) for name, kind, i, s in all_controls(held_out, seen, 3)]
+    write_rows(folder / "completions.jsonl", rows)
+    write_rows(folder / "likelihoods.jsonl", likelihoods(prompts, rng))
+    log = [
+        {"step": step, "loss": 2 / step, "bits_per_pixel": 3 / step, "sprites": 8 * step, "seconds": step}
+        for step in range(1, 41)
+    ]
+    write_rows(folder / "training_log.jsonl", log)
+    return folder
+
+
+def reference(index: int, sprite: Sprite, caption: str | None = None) -> dict:
+    row = {"request_id": f"r{index}", "caption": caption or sprite.caption, "tags": dict(sprite.tags), "zone": "shallows"}
+    return {**row, "category": "reef_fish", "height": sprite.height, "width": sprite.width, "text": encode(sprite.grid, REEF)}
+
+
+def drawing(number: int, generator: str, kind: str, mode: str, text, **other) -> dict:
+    row = {"request_id": f"r{number}", "generator": generator, "kind": kind, "caption": "", "height": 16, "width": 16}
+    row |= {"palette": "reef64", "seed": 3, "index": number, "mode": mode, "text": text, "valid": None, "error": None}
+    return {**row, "seconds": 0.5, "tokens": 300, "recipe_hash": "a" * 64, "palette_hash": REEF.hash, **other}
+
+
+def likelihoods(prompts: int, rng: np.random.Generator) -> list[dict]:
+    rows = []
+    for index in range(prompts):
+        for generator, bits in (("base model", 700.0), ("adapter", 350.0)):
+            for condition, extra in (("caption", 0), ("shuffled", 10), ("empty", 20)):
+                row = {"request_id": f"r{index}", "generator": generator, "condition": condition, "pixels": 256}
+                rows.append({**row, "bits": bits + extra + rng.normal(0, 2), "allowed_mass": 0.9, "end_probability": 1e-8})
+    return rows
+
+
+def write_rows(path: Path, rows: list) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

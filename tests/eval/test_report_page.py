@@ -1,0 +1,145 @@
+"""The report: a pure function of the folder, escaped, honest in words, grey where a metric decides nothing."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from run_folders import make_run, write_rows
+
+from eval import report_pictures, report_words
+from eval.report import escape, load, main, report
+from eval.score import score
+
+EVIL = "a <script>alert(1)</script> \"onload='x' | `code` [link](http://evil.example) *fish*\nnew \u202eline"
+HTML_VOID = {"meta", "img", "link", "br"}
+
+
+class Balance(HTMLParser):
+    """Collects tags and fails on what is closed out of order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in HTML_VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = make_run(tmp_path_factory.mktemp("runs") / "page", captions={0: EVIL})
+    score(folder)
+    report(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    return (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_same_folder_same_bytes(run):
+    before = (run / "report.html").read_bytes(), (run / "report.md").read_bytes()
+    assert report(run) == run / "report.html"
+    assert before == ((run / "report.html").read_bytes(), (run / "report.md").read_bytes())
+
+
+def test_page_is_well_formed_and_self_contained(page):
+    parser = Balance()
+    parser.feed(page)
+    assert parser.open == []
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in parser.tags}
+    sources = [attributes["src"] for tag, attributes in parser.tags if tag == "img"]
+    assert len(sources) > 50 and all(source.startswith("data:image/png;base64,") for source in sources)
+    assert not re.search(r"""(?:href|src)=["'](?!#|data:)|url\(|@import""", page)
+    assert not any(name.startswith("on") for _, attributes in parser.tags for name in attributes)
+
+
+def test_strangers_words_are_escaped(run, page):
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "\u202e" not in page
+    for hostile in ("<img src=x>", "a|b", "[a](b)", "http://x", "\x00", "\n# head", "@all"):
+        assert not re.search(r"<|(?<![\\&])[|\[#]|://|\x00|\n|@", escape(hostile)), hostile
+    assert "<script" not in (run / "report.md").read_text()
+
+
+def test_verdict_and_caveats_are_computed(run, page):
+    loaded = load(run)
+    verdict = report_words.verdict(loaded.summary)
+    assert "the adapter is better than the base model" in verdict and "95\N{NO-BREAK SPACE}% interval" in verdict
+    assert "1.37 bits per pixel" in verdict and "short of held-out sprites" in verdict
+    said = " ".join(report_words.caveats(loaded.summary, loaded.recipe, loaded.log))
+    assert "trained on 320 sprites" in said and "the drawings are poor" in said and said.split(".")[0] in page
+
+
+def test_a_long_training_is_not_called_short(run):
+    loaded = load(run)
+    said = " ".join(report_words.caveats(loaded.summary, loaded.recipe, [{"step": 1, "sprites": 50_000}]))
+    assert "very little" not in said and "50\N{NO-BREAK SPACE}000 sprites" in said
+
+
+def test_no_difference_is_called_no_difference(run):
+    summary = json.loads((run / "summary.json").read_text())
+    for comparison in summary["comparisons"]:
+        comparison |= {"mean": 0.01, "low": -0.1, "high": 0.1}
+    assert "not distinguishable from the base model" in report_words.verdict(summary)
+    assert "level with held-out sprites" in report_words.verdict(summary)
+
+
+def test_metrics_that_reward_checkerboards_are_grey(run, page):
+    heads = re.findall(r'<th scope="col"( class="grey")?[^>]*>([^<]+?) ?<span', page)
+    grey = {label: bool(mark) for mark, label in heads}
+    assert grey["quality score"] and grey["right colour"]
+    assert not grey["sprite-like"] and not grey["strictly valid"]
+    assert "| right colour ↑ legacy |" in (run / "report.md").read_text()
+
+
+def test_pictures_show_the_very_pixels(run):
+    import base64
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    loaded = load(run)
+    drawings = report_pictures.Drawings(loaded.references, loaded.completions, loaded.palette)
+    prompts = report_pictures.gallery(drawings, loaded.summary)
+    assert [tile.label for tile in prompts[0].tiles][:3] == ["held-out", "adapter", "base model"]
+    picture = Image.open(io.BytesIO(base64.b64decode(prompts[0].tiles[0].source.split(",")[1])))
+    sprite = drawings.parse(loaded.references[0]).sprite
+    assert (np.asarray(picture) == sprite.rgba()).all()
+
+
+def test_markdown_has_the_same_numbers(run, page):
+    text = (run / "report.md").read_text(encoding="utf-8")
+    assert text.count("\n## ") == page.count("<h2>") - 1  # all but the gallery
+    for row in re.findall(r'<tr class="model[^>]*>.*?</tr>', page):
+        for number in re.findall(r"<td[^>]*>([^<]+)", row):
+            assert escape(number) in text
+
+
+def test_reports_of_thin_runs(tmp_path):
+    folder = make_run(tmp_path / "thin", prompts=3, training=5)
+    for name in ("likelihoods.jsonl", "training.npz", "training_log.jsonl"):
+        (folder / name).unlink()
+    write_rows(folder / "completions.jsonl", [])
+    score(folder)
+    page = report(folder).read_text()
+    assert "No model drew in this run" in page and "No degenerate controls" in page and "Only 3 prompts" in page
+
+
+def test_stale_or_missing_scores_end_with_code_2(tmp_path, capsys):
+    folder = make_run(tmp_path / "stale", prompts=5, training=25)
+    assert main([str(folder)]) == 2 and "not scored" in capsys.readouterr().err
+    score(folder)
+    with (folder / "completions.jsonl").open("a") as file:
+        file.write("{}\n")
+    assert main([str(folder)]) == 2 and "changed after scoring" in capsys.readouterr().err

@@ -1,0 +1,162 @@
+"""Scoring a run folder: sane numbers, sanity flags, hostile rows, speed, no torch."""
+
+import json
+import subprocess
+import sys
+import time
+import warnings
+
+import numpy as np
+import pytest
+from run_folders import drawing, make_run, write_rows
+
+from data_prep.errors import InputError
+from eval.controls import HELD_OUT
+from eval.metrics.catalogue import NAMES
+from eval.score import main, score
+
+
+def read(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+def value(summary, generator, metric, mode=None):
+    rows = [g for g in summary["generators"] if g["generator"] == generator and mode in (None, g["mode"])]
+    return rows[0]["metrics"][metric]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = make_run(tmp_path_factory.mktemp("runs") / "sane")
+    score(folder)
+    return folder
+
+
+def test_held_out_beat_the_degenerate_controls_where_it_counts(run):
+    summary = read(run)
+    sane = {metric["name"]: metric["sane"] for metric in summary["metrics"]}
+    assert sane["sprite_like"] is True and sane["sprite_like_in_colour"] is True
+    assert sane["colour_right"] is False and sane["legacy_quality_score"] is False and sane["seconds"] is None
+    fooled = {metric["name"]: metric["fooled_by"] for metric in summary["metrics"]}
+    assert "checkerboard" in fooled["legacy_quality_score"] and "shuffled pixels" in fooled["colour_right"]
+    assert value(summary, HELD_OUT, "sprite_like")["mean"] > 0.8
+
+
+def test_roles_validity_and_bits(run):
+    summary = read(run)
+    assert summary["roles"] == {"adapter": "adapter", "base": "base model"} and summary["seed"] == 3
+    assert value(summary, "adapter", "strict_valid", "grammar")["mean"] == 1
+    assert value(summary, "adapter", "strict_valid", "unconstrained")["mean"] < 1
+    assert value(summary, "base model", "empty", "grammar")["mean"] == 1
+    saved = next(c for c in summary["comparisons"] if c["metric"] == "bits_saved")
+    assert saved["mean"] == pytest.approx(350 / 256, rel=0.02) and saved["low"] > 0 and saved["n"] == 24
+
+
+def test_every_drawing_has_a_row_with_every_metric(run):
+    rows = [json.loads(line) for line in (run / "scores.jsonl").read_text().splitlines()]
+    assert len(rows) == len((run / "completions.jsonl").read_text().splitlines())
+    assert all(set(row["metrics"]) == set(NAMES) for row in rows)
+    assert all(row["metrics"]["nearest_training"] == 1 for row in rows if row["generator"] == "nearest training sprite")
+
+
+def test_same_folder_same_scores(run):
+    before = (run / "scores.jsonl").read_bytes(), (run / "summary.json").read_bytes()
+    score(run)
+    assert before == ((run / "scores.jsonl").read_bytes(), (run / "summary.json").read_bytes())
+    assert not list(run.glob(".*"))
+
+
+HOSTILE_TEXTS = [
+    "\0" * 50,
+    "x" * 10_000_000,
+    "[" * 200_000,
+    '{"grid":' * 60_000,
+    None,
+    [1],
+    {"a": 1},
+    "\ud800",
+    "9" * 6000,
+    "NaN",
+]
+HOSTILE_LINES = [
+    '{"request_id":',
+    "[" * 100_000,
+    '{"a":' + "9" * 5000 + "}",
+    "{}",
+    "[]",
+    "null",
+    '{"request_id":"r0","generator":["x"]}',
+    '{"request_id":"r0","generator":"x","mode":"grammar","kind":"model","height":-1,"width":16}',
+    '{"request_id":"r0","generator":"x","mode":"grammar","kind":"model","height":1e999,"width":NaN}',
+]
+
+
+def test_hostile_rows_are_counted_and_never_crash(tmp_path):
+    folder = make_run(tmp_path / "run", prompts=6, training=30)
+    rows = [drawing(0, "stranger", "model", "grammar", text) for text in HOSTILE_TEXTS]
+    rows.append(drawing(1, "stranger", "model", "grammar", "x", seconds=float("nan"), tokens="many", seed=10**400, index=[1]))
+    with (folder / "completions.jsonl").open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+        file.writelines(line + "\n" for line in HOSTILE_LINES)
+    with (folder / "likelihoods.jsonl").open("a") as file:
+        file.write('{"request_id":"r0","generator":"adapter","condition":"caption","bits":NaN,"pixels":256}\n{"bits":1}\n')
+    score(folder)
+    summary = read(folder)
+    stranger = next(g for g in summary["generators"] if g["generator"] == "stranger")
+    assert stranger["drawings"] == len(rows) and stranger["metrics"]["strict_valid"]["mean"] == 0
+    assert sum(summary["unusable_rows"]["completions"].values()) == len(HOSTILE_LINES)
+    assert sum(summary["unusable_rows"]["likelihoods"].values()) == 2
+
+
+def test_a_cut_off_last_line_is_left_out_with_a_warning(tmp_path):
+    folder = make_run(tmp_path / "run", prompts=6, training=30)
+    with (folder / "completions.jsonl").open("a") as file:
+        file.write('{"request_id":"r1","generator":"adap')
+    with pytest.warns(UserWarning, match="cut off"):
+        score(folder)
+    assert read(folder)["unusable_rows"]["completions"] == {"last line cut off": 1}
+
+
+def test_without_controls_training_and_likelihoods_nothing_is_checked(tmp_path):
+    folder = make_run(tmp_path / "run", prompts=6, training=30)
+    rows = [json.loads(line) for line in (folder / "completions.jsonl").read_text().splitlines()]
+    write_rows(folder / "completions.jsonl", [row for row in rows if row["kind"] == "model"])
+    (folder / "training.npz").unlink()
+    (folder / "likelihoods.jsonl").unlink()
+    score(folder)
+    summary = read(folder)
+    assert {metric["sane"] for metric in summary["metrics"]} == {None}
+    assert value(summary, HELD_OUT, "strict_valid")["n"] == 6  # they are in the table all the same
+    assert value(summary, "adapter", "sprite_like")["n"] == 0 and summary["likelihoods"] == []
+
+
+@pytest.mark.parametrize("missing", ["recipe.json", "palette.json", "references.jsonl", "completions.jsonl"])
+def test_bad_folders_end_with_one_line_and_code_2(tmp_path, capsys, missing):
+    folder = make_run(tmp_path / "run", prompts=5, training=25)
+    (folder / missing).unlink()
+    assert main([str(folder)]) == 2
+    assert missing in capsys.readouterr().err
+
+
+def test_bad_training_file_is_an_input_error(tmp_path):
+    folder = make_run(tmp_path / "run", prompts=5, training=25)
+    (folder / "training.npz").write_bytes(b"PK\3\4 no archive")
+    with pytest.raises(InputError, match=r"training\.npz"):
+        score(folder)
+    np.savez(folder / "training.npz", grids=np.full((3, 16, 16), 200, np.uint8))
+    with pytest.raises(InputError, match="64 entries"):
+        score(folder)
+
+
+def test_three_thousand_drawings_under_a_minute(tmp_path):
+    folder = make_run(tmp_path / "run", prompts=215, training=1000)
+    started = time.monotonic()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        score(folder)
+    assert read(folder)["drawings"] > 3000 and time.monotonic() - started < 60
+
+
+def test_scoring_and_reporting_load_no_torch():
+    code = "import sys, eval.score, eval.report; assert not {'torch', 'transformers', 'pandas'} & set(sys.modules), 'heavy'"
+    subprocess.run([sys.executable, "-c", code], check=True)
