@@ -111,14 +111,14 @@ def _palette_of(value, palettes: Mapping[str, Palette], forgiven: list[str]) -> 
 def _colour(entry) -> str | None:
     """'#87CEEB', '8ce', 'skyblue' or [r, g, b] → six hex digits."""
     if isinstance(entry, list) and len(entry) == 3 and all(isinstance(v, int) and 0 <= v <= 255 for v in entry):
-        return "%02x%02x%02x" % tuple(entry)
+        return bytes(entry).hex()
     if not isinstance(entry, str) or len(entry) > 32:
         return None
     from PIL import ImageColor
 
     for spelling in (entry, f"#{entry}"):
         try:
-            return "%02x%02x%02x" % ImageColor.getrgb(spelling)[:3]
+            return bytes(ImageColor.getrgb(spelling)[:3]).hex()
         except ValueError:
             continue
     return None

@@ -69,7 +69,8 @@ def read_recipe(path: Path) -> GenerateRecipe:
         raise InputError(f"{path}: must be a mapping of keys to values")
     for key in keys:
         if key not in valid:
-            raise InputError(f"{path}: unknown key {key!r}; the nearest valid one is {difflib.get_close_matches(str(key), valid, 1, 0)[0]!r}")
+            near = difflib.get_close_matches(str(key), valid, 1, 0)[0]
+            raise InputError(f"{path}: unknown key {key!r}; the nearest valid one is {near!r}")
     try:
         return GenerateRecipe(**keys)
     except TypeError as error:
@@ -100,8 +101,10 @@ def choose_prompts(rows: list[tuple[dict, Sprite]], count: int, seed: int) -> li
     for row, sprite in rows:
         key = hashlib.sha256(f"{seed}:{row['id']}".encode()).hexdigest()
         cells.setdefault((row["zone"], row["category"]), []).append((key, row["id"], sprite))
-    turns = [(turn, cell, entry) for cell, entries in cells.items() for turn, entry in enumerate(sorted(entries, key=lambda e: e[:2]))]
-    turns.sort(key=lambda t: t[:2])
+    for entries in cells.values():
+        entries.sort(key=lambda entry: entry[:2])
+    turns = [(turn, cell, entry) for cell, entries in cells.items() for turn, entry in enumerate(entries)]
+    turns.sort(key=lambda turn: turn[:2])
     return [(entry[1][:16], entry[2]) for _, _, entry in turns[:count]]
 
 
@@ -241,7 +244,8 @@ def _batches(todo: list[int], size: int, what: str) -> Iterator[list[int]]:
 
 def commit() -> str:
     """The commit of the code, with '+' when files differ from it; '' outside a repository."""
-    told = subprocess.run(["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=REPOSITORY, capture_output=True, text=True)
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    told = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     return told.stdout.strip() if told.returncode == 0 else ""
 
 

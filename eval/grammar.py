@@ -6,9 +6,10 @@ alternative for each n. `GrammarProcessor` applies it under plain `generate()`.
 
 import re
 
+from transformers import LogitsProcessor
+
 from data_prep.grid_text import ALPHABET, END, FREE, ROW_SEPARATOR, head
 from data_prep.palette import MAX_COLOURS, Palette
-from transformers import LogitsProcessor
 
 
 def lark(palette: Palette | None, height: int, width: int) -> str:

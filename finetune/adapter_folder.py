@@ -4,7 +4,7 @@
     pixelreef.json       sizes, palettes, tasks, base model (hub id, SHA-256), hashes of recipe and dataset
     palette.json         the palette it draws with     chat_template.jinja   the template it was trained with
     recipe.yaml          every key that was set        metrics.json          what was measured
-    README.md            model card
+    README.md            model card                  training_log.jsonl    loss, speed and memory over the steps
 """
 
 import json
@@ -19,7 +19,7 @@ import yaml
 from data_prep.errors import InputError
 from data_prep.palette import Palette
 
-FACTS, METRICS = "pixelreef.json", "metrics.json"
+FACTS, METRICS, LOG = "pixelreef.json", "metrics.json", "training_log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ def load_palette(folder: Path) -> Palette:
         raise InputError(f"{folder}/palette.json: {error}") from error
 
 
-def write_adapter(folder: Path, model, chat_template: str, palette: Palette, facts: AdapterFacts, recipe: dict, metrics: dict):
+def write_adapter(
+    folder: Path, model, chat_template: str, palette: Palette, facts: AdapterFacts, recipe: dict, metrics: dict, log: str = ""
+) -> None:
     """Writes the whole folder beside its place and renames it: there is never half an adapter.
 
     model: a PeftModel; its LoRA weights are stored in bfloat16. Raises InputError when the place is taken.
@@ -72,7 +74,10 @@ def write_adapter(folder: Path, model, chat_template: str, palette: Palette, fac
         (staging / "chat_template.jinja").write_text(chat_template)
         (staging / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=True))
         (staging / "README.md").write_text(model_card(facts, metrics))
+        if log:
+            (staging / LOG).write_text(log)
         staging.chmod(0o755)
+        (staging / "adapter_model.safetensors").chmod(0o644)
         os.replace(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

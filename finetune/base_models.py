@@ -9,6 +9,7 @@ quantised and cannot be trained) and kept under PIXELREEF_CACHE, by default `~/.
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -212,6 +213,10 @@ def load_model(base: BaseModel, dtype: str = "bfloat16", **options):
 
 
 def _from_pretrained(factory, base: BaseModel, **options):
+    from transformers.utils import logging as progress
+
+    progress.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it reports kernels that are missing, and not missed
     try:
         return factory.from_pretrained(base.location, **options)
     except OSError as error:

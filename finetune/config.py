@@ -22,10 +22,10 @@ class Recipe:
     """What is pixelreef's own. `dataset` is a folder that `pixelreef prepare` wrote."""
 
     dataset: str = field(default="", metadata={"help": "folder that `pixelreef prepare` wrote"})
-    base_hub_id: str = field(default="", metadata={"help": "what adapter_config.json calls the base; known for packaged ones"})
+    base_hub_id: str = field(default="", metadata={"help": "what the adapter calls its base; known for packaged ones"})
     random_init: bool = field(default=False, metadata={"help": "random weights in the base's shape: for speed and memory only"})
-    full_head_every: int = field(default=8, metadata={"help": "every n-th optimizer step takes the full-vocabulary loss; 1 always"})
-    eval_sprites: int = field(default=64, metadata={"help": "validation sprites whose bits per pixel are measured before and after"})
+    full_head_every: int = field(default=8, metadata={"help": "every n-th step takes the full-vocabulary loss; 1: all do"})
+    eval_sprites: int = field(default=64, metadata={"help": "validation sprites that are measured before and after"})
 
 
 @dataclass
@@ -111,6 +111,6 @@ def _given(arguments: list[str]) -> dict:
 
 def _value_after(arguments: list[str], i: int) -> str:
     """The value of the flag at `i`, as written; '' for a bare one."""
-    name, equals, value = arguments[i].partition("=")
+    _, equals, value = arguments[i].partition("=")
     following = arguments[i + 1] if i + 1 < len(arguments) else "--"
     return value if equals else "" if following.startswith("--") else following

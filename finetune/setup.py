@@ -9,7 +9,7 @@ import numpy as np
 from data_prep import grid_text
 from data_prep.errors import InputError
 from data_prep.palette import Palette
-from finetune.adapter_folder import FACTS, AdapterFacts, load_palette, write_adapter
+from finetune.adapter_folder import FACTS, LOG, AdapterFacts, load_palette, write_adapter
 from finetune.base_models import BaseModel, load_model, load_tokenizer, resolve
 from finetune.callbacks import StepLine, peak_memory_gb
 from finetune.cell_tokens import CellTokens
@@ -31,8 +31,9 @@ def finished_adapter(folder: Path, recipe_hash: str) -> bool:
 
 def load_run(config: RunConfig) -> "Run":
     """Loads tokenizer, dataset and palette, and checks that they fit together."""
-    from datasets import load_dataset
+    from datasets import disable_progress_bars, load_dataset
 
+    disable_progress_bars()
     base = resolve(config.model.model_name_or_path)
     tokens = CellTokens(load_tokenizer(base))
     folder = Path(config.recipe.dataset)
@@ -59,19 +60,23 @@ class Run:
         self.config.model.use_peft = True
         args = self.config.training
         Path(args.output_dir).mkdir(parents=True, exist_ok=True)
-        sprites_per_step = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
         trainer = GridSFTTrainer(
             model=self.model(),
             args=args,
             train_dataset=self.tokenised("train"),
             processing_class=self.tokens.tokenizer,
             peft_config=get_peft_config(self.config.model),
-            callbacks=[StepLine(Path(args.output_dir) / "training_log.jsonl", sprites_per_step)],
+            callbacks=[StepLine(Path(args.output_dir) / LOG, self.sprites_per_step)],
             allowed_ids=self.tokens.allowed_ids([self.palette]),
             full_head_every=self.config.recipe.full_head_every,
         )
         trainer.remove_callback(PrinterCallback)  # the step line says it already
         return trainer
+
+    @property
+    def sprites_per_step(self) -> int:
+        args = self.config.training
+        return args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
 
     def model(self):
         """The base model in the recipe's dtype, quantised where the recipe says so, or of random weights in its shape."""
@@ -80,14 +85,16 @@ class Run:
         model_args = self.config.model
         if self.config.recipe.random_init:
             return _random_model(self.base, self.config.training.seed, model_args.dtype)
-        options = {"attn_implementation": model_args.attn_implementation} if model_args.attn_implementation else {}
-        quantisation = get_quantization_config(model_args)
-        return load_model(self.base, model_args.dtype, **options, **({"quantization_config": quantisation} if quantisation else {}))
+        options = {
+            "attn_implementation": model_args.attn_implementation,
+            "quantization_config": get_quantization_config(model_args),
+        }
+        return load_model(self.base, model_args.dtype, **{key: value for key, value in options.items() if value})
 
     def tokenised(self, split: str):
         """input_ids and labels of a split; only what the trainer reads is kept."""
         data = self.data[split]
-        return data.map(tokenise, fn_kwargs={"tokens": self.tokens}, remove_columns=data.column_names, desc=f"tokenising {split}")
+        return data.map(tokenise, fn_kwargs={"tokens": self.tokens}, remove_columns=data.column_names)
 
     def last_checkpoint(self) -> str | None:
         from transformers.trainer_utils import get_last_checkpoint
@@ -116,7 +123,9 @@ class Run:
         metrics |= {"peak_memory_gb": peak_memory_gb()}
         model = trainer.accelerator.unwrap_model(trainer.model)
         template = self.tokens.tokenizer.chat_template
-        write_adapter(folder, model, template, self.palette, self.facts(trainer), self.resolved(), metrics)
+        log = folder.parent / LOG
+        log = log.read_text() if log.exists() else ""
+        write_adapter(folder, model, template, self.palette, self.facts(trainer), self.resolved(), metrics, log)
 
     def facts(self, trainer) -> AdapterFacts:
         args, train = self.config.training, self.data["train"]
@@ -130,7 +139,7 @@ class Run:
             palette_hash=self.palette.hash,
             sizes=tuple(sizes),
             tasks=tuple(sorted(set(train["task"]))),
-            sprites_seen=trainer.state.global_step * trainer._train_batch_size * args.gradient_accumulation_steps * args.world_size,
+            sprites_seen=trainer.state.global_step * self.sprites_per_step,
             licences=tuple(sorted(set(train["licence"]))),
         )
 

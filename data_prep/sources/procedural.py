@@ -87,7 +87,7 @@ PLANS: dict[str, dict[str, Plan]] = {
         "octopus": Plan(cephalopods.octopus, "front"),
         "dumbo octopus": Plan(cephalopods.dumbo, "front"),
         "vampire squid": Plan(cephalopods.vampire_squid, "front"),
-        "squid": Plan(cephalopods.squid, "left", DARTING),
+        "squid": Plan(cephalopods.squid, "left", {"left": 2, "right": 2, "down": 2}),
         "cuttlefish": Plan(cephalopods.cuttlefish),
         "nautilus": Plan(cephalopods.nautilus),
         "bobtail squid": Plan(cephalopods.bobtail),

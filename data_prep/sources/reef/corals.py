@@ -46,8 +46,8 @@ def staghorn(pen: Pen, look: Look, dice: Dice) -> None:
 
 def brain_coral(pen: Pen, look: Look, dice: Dice) -> None:
     """A boulder with winding grooves."""
-    w, h = dice.span(0.75, 1.0), dice.span(0.7, 1.45)
-    lump = dice.span(-0.3, 0.3)
+    w, h = dice.span(0.75, 1.0), dice.span(0.7, 1.25)
+    lump = dice.span(-0.2, 0.2)
     dome = [
         (-w, 0.4),
         (-w * 0.92, -h * 0.2),
@@ -124,20 +124,24 @@ def sea_fan(pen: Pen, look: Look, dice: Dice) -> None:
 
 
 def tube_sponge(pen: Pen, look: Look, dice: Dice) -> None:
-    """A cluster of open pipes of different heights."""
-    count = dice.count(3, 4) if look.detail > 1 else dice.count(2, 3)
-    tallest = dice.count(0, count - 1)
+    """A cluster of wide open pipes of different heights."""
+    count = dice.count(3, 4) if look.detail > 1 else 3
+    tallest, slope = dice.pick([0, count - 1]), dice.span(0.1, 0.35)
     for i in sorted(range(count), key=lambda i: -abs(i - tallest)):
-        x = (i - (count - 1) / 2) * (1.45 / count)
-        top = dice.span(-0.95, -0.75) if i == tallest else dice.span(-0.6, 0.2)
-        r = dice.span(0.19, 0.23) * (3 / count) ** 0.5
-        tip = x + x * dice.span(0.2, 0.6)
-        tube = [(x * 0.5 - r * 0.7, 0.8), (tip - r, top), (tip + r, top), (x * 0.5 + r * 0.7, 0.8)]
-        pen.blob(tube, marked=True, axis="y", apart=True)
-        pen.blob(ellipse(tip, top, r * 1.1, 0.13), SECOND, tone=0.6, flat=True)
-        pen.blob(ellipse(tip, top + 0.01, r * 0.6, 0.065), SECOND, tone=-2.5, flat=True)
+        x = (i - (count - 1) / 2) * (1.55 / count)
+        top = -0.8 + slope * abs(i - tallest) + dice.span(-0.15, 0.3)
+        r = dice.span(0.22, 0.28) * (3 / count) ** 0.5
+        tip = x * dice.span(1.1, 1.45)
+        pen.blob(
+            [(x * 0.6 - r * 0.75, 0.8), (tip - r, top), (tip + r, top), (x * 0.6 + r * 0.75, 0.8)],
+            marked=True,
+            axis="y",
+            apart=True,
+        )
+        pen.blob(ellipse(tip, top, r * 1.1, 0.15), SECOND, tone=0.6, flat=True)
+        pen.blob(ellipse(tip, top + 0.01, r * 0.65, 0.075), SECOND, tone=-3, flat=True)
         pen.lights([(tip, top)])
-    foot(pen, dice, 0.8, dice.span(0.45, 0.6))
+    foot(pen, dice, 0.8, dice.span(0.5, 0.65))
 
 
 def mushroom_coral(pen: Pen, look: Look, dice: Dice) -> None:

@@ -39,32 +39,22 @@ def row(x0: float, y0: float, x1: float, y1: float, count: int) -> list[tuple[fl
 def clownfish(pen: Pen, look: Look, dice: Dice) -> None:
     """A plump oval with rounded fins everywhere."""
     h = dice.span(0.38, 0.5) * look.slim
-    full = dice.span(0.12, 0.24)
-    tail(pen, 0.5, dice.span(0.4, 0.5), dice.span(0.28, 0.4), 0.0)
-    fin(
-        pen,
-        [
-            (-0.35, -h * 0.8),
-            (-0.15, -h - full),
-            (0.1, -h - full * 0.6),
-            (0.25, -h - full * 0.9),
-            (0.36, -h * 0.5),
-            (0.1, -h * 0.5),
-        ],
-    )
-    fin(pen, [(-0.1, h * 0.7), (0.08, h + full), (0.28, h + full * 0.6), (0.32, h * 0.4)])
+    full = dice.span(0.1, 0.2)
+    tail(pen, 0.46, dice.span(0.42, 0.52), dice.span(0.32, 0.44), 0.0)
+    fin(pen, [(-0.4, -h * 0.8), (-0.25, -h - full), (-0.02, -h - full * 0.5), (0.14, -h - full * 0.7), (0.22, -h * 0.4)])
+    fin(pen, [(-0.2, h * 0.7), (0.02, h + full), (0.18, h + full * 0.5), (0.2, h * 0.3)])
     shape = [
         (-0.95, -0.03, 0.05),
         (-0.75, -h * 0.66, h * 0.6),
-        (-0.3, -h, h * 0.95),
-        (0.15, -h * 0.75, h * 0.75),
-        (0.52, -0.09, 0.09),
+        (-0.35, -h, h * 0.95),
+        (0.05, -h * 0.75, h * 0.75),
+        (0.46, -0.07, 0.07),
     ]
     pen.blob(profile(shape), marked=True, belly=0.6 if look.pattern == "plain" else 9)
     side = dice.span(0.1, 0.16)
-    fin(pen, [(-0.3, 0.02), (-0.1, -side * 0.4), (0.02, side), (-0.12, side * 2)], apart=True, tone=0.4)
+    fin(pen, [(-0.35, 0.02), (-0.15, -side * 0.4), (-0.03, side), (-0.17, side * 2)], apart=True, tone=0.4)
     face(pen, look, -0.62, -h * 0.25, (-0.92, 0.08), 0.09)
-    pen.lights(row(-0.35, h * 0.45, 0.3, h * 0.3, 3 + look.detail))
+    pen.lights(row(-0.4, h * 0.45, 0.2, h * 0.3, 3 + look.detail))
 
 
 def angelfish(pen: Pen, look: Look, dice: Dice) -> None:

@@ -41,7 +41,7 @@ ZONES = {
         {"brown": 0.9, "red": 1.6, "orange": 1.3, "yellow": 1, "green": 0.4, "teal": 0.7, "blue": 0.9, "purple": 1.1}),
 }  # fmt: skip
 EXTENT = {"small": (0.64, 0.70), "medium": (0.74, 0.85), "large": (0.92, 1.0)}  # longer side over the frame's
-SIZE_WEIGHTS = {"small": 1, "medium": 2, "large": 4}
+SIZE_WEIGHTS = {"small": 2, "medium": 2, "large": 4}
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,14 @@ def choose(dice: Dice, zone: str, facings, patterns, size: int) -> Look:
     extent = dice.span(*EXTENT[dice.pick(SIZE_WEIGHTS)])
     glow = dice.chance(settings.glow)
     coarse = {16: (3, 4), 24: (4, 6)}.get(size, (max(4, size // 8), max(4, size // 4)))
+    calm = 0.6 if size <= 16 else 1.0  # few pixels tilt badly
     return Look(
         zone=zone, size=size, main=main, second=second, light=light, pattern=pattern,
         facing=dice.pick(facings), extent=extent, glow=glow, teeth=dice.chance(settings.teeth),
-        outline=not dice.chance(settings.bare), ink=dice.chance(0.12 if settings.line < 2 else 0.0),
-        base=settings.base - (glow and settings.base > 3) * 0.5 + dice.span(-0.45, 0.45),
+        outline=not dice.chance(settings.bare), ink=dice.chance(0.2 if settings.line < 2 else 0.0),
+        base=settings.base - (glow and settings.base > 3) * 0.5 + dice.span(-0.55, 0.55),
         lift=(1.0 if second == "neutral" else dice.pick([1.0, 1.0, -1.0]) if settings.base > 2 else 1.0),
         period=dice.count(*coarse), phase=dice.roll(), bend=dice.span(0, 0.35), eye=settings.eye * dice.span(0.9, 1.1),
         trail=settings.trail * dice.span(0.85, 1.15), slim=settings.slim * dice.span(0.92, 1.08),
-        stretch=dice.span(0.84, 1.18), arch=dice.span(-0.16, 0.16), tilt=dice.span(-0.16, 0.16),
+        stretch=dice.span(0.84, 1.18), arch=calm * dice.span(-0.17, 0.17), tilt=calm * dice.span(-0.17, 0.17),
     )  # fmt: skip

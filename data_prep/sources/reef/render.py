@@ -255,7 +255,7 @@ def _posed(pen: Pen, look: Look, heading: str) -> Pen:
 def _scale(extent: np.ndarray, look: Look, margin: int) -> float:
     """Pixels a model unit. Thin animals are drawn larger than asked when else they would have too few pixels to read."""
     scale = (look.extent * look.size - margin) / max(extent)
-    least = 8.0 / np.sqrt(extent.prod())
+    least = 9.2 / np.sqrt(extent.prod())
     return min(max(scale, least), (look.size - margin) / max(extent))
 
 
