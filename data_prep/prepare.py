@@ -11,13 +11,11 @@ import argparse
 import hashlib
 import json
 import os
-import pickle
 import shutil
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from itertools import islice
@@ -27,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep import curate, dataset_card, grid_text, pairs
+from data_prep import spool as spooling
 from data_prep.captions import CELLS
 from data_prep.contact_sheet import by_cell
 from data_prep.curate import Picture
@@ -92,9 +91,7 @@ def _build(work: _Work, described: dict, recipe_hash: str) -> None:
     """The stages: read and curate, choose the palette, group, write; sprites wait in a spool file between them."""
     spool = work.folder / "spool"
     (work.folder / "dropped.jsonl").touch()
-    with spool.open("wb") as file:
-        for picture in work.progress.over("read", _curated(work)):
-            pickle.dump(_packed_picture(picture), file)
+    spooling.write(spool, work.progress.over("read", _curated(work)))
     if not work.keys:
         raise InputError(f"recipe {work.recipe.name!r}: no sprite left; {_summary(work.dropped) or 'its sources are empty'}")
     palette = _palette(work)
@@ -180,24 +177,6 @@ def _mapped(function: Callable, items: Iterable, num_proc: int) -> Iterator:
             yield from pool.map(function, batch, chunksize=BATCH // 4)
 
 
-def _packed_picture(picture: Picture) -> Picture:
-    """For the spool file: pixels by zlib, a tenth of the size."""
-    height, width, _ = picture.rgba.shape
-    return replace(picture, rgba=(height, width, zlib.compress(picture.rgba.tobytes(), 1)))
-
-
-def _unpacked_picture(picture: Picture) -> Picture:
-    height, width, data = picture.rgba
-    return replace(picture, rgba=np.frombuffer(zlib.decompress(data), np.uint8).reshape(height, width, 4))
-
-
-def _unspooled(spool: Path) -> Iterator[Picture]:
-    """The packed pictures in their order."""
-    with spool.open("rb") as file:
-        while file.peek(1):
-            yield pickle.load(file)  # written a moment ago, by this process
-
-
 # --- palette, groups, rows ------------------------------------------------------------------------------------------
 
 
@@ -251,9 +230,9 @@ def _split_at(place: float) -> str:
     return "train" if place < TRAIN_SHARE else "validation" if place < TRAIN_SHARE + VALIDATION_SHARE else "test"
 
 
-def _draw(picture: Picture, palette: Palette) -> tuple[str, str, Sprite, str]:
+def _draw(line: str, palette: Palette) -> tuple[str, str, Sprite, str]:
     """A packed picture → its name, the hash of its grid under flips and shifts, the sprite, and its source's split or ''."""
-    picture = _unpacked_picture(picture)
+    picture = spooling.picture_of(line)
     grid = quantise(picture.rgba, palette)
     words = (picture.caption, picture.tags, picture.source, picture.licence, picture.attribution)
     return picture.name, curate.flip_key(grid), Sprite(grid, palette, *words), picture.split
@@ -264,7 +243,7 @@ def _rows(work: _Work, palette: Palette, spool: Path) -> Iterator[tuple[str, dic
     group_of = curate.groups(work.keys)
     split_of = _splits(group_of, work.given_splits, work.recipe.seed)
     seen: dict[str, Sprite] = {}  # flip key → id and pixels, by hash
-    drawn = _mapped(partial(_draw, palette=palette), _unspooled(spool), work.recipe.num_proc)
+    drawn = _mapped(partial(_draw, palette=palette), spooling.read(spool), work.recipe.num_proc)
     for group, (name, key, sprite, given) in zip(group_of, drawn, strict=True):
         split = given or split_of[group]
         pixels = hashlib.sha256(sprite.grid.tobytes()).digest()

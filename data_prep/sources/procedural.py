@@ -113,7 +113,7 @@ HELD_OUT_PLANS = {
     "abyssal": "hatchetfish",
 }
 TEST_SHARE, VALIDATION_SHARE = 0.08, 0.05
-SMALL_BELOW, LARGE_FROM = 0.72, 0.88  # longer side of the drawing over the side of the frame
+SMALL_BELOW, LARGE_FROM = 0.76, 0.88  # longer side of the drawing over the side of the frame
 
 
 def sprites(seed: int = 1, size: int = 32) -> Iterator[Sprite]:

@@ -119,8 +119,8 @@ def squid(pen: Pen, look: Look, dice: Dice) -> None:
 
 def cuttlefish(pen: Pen, look: Look, dice: Dice) -> None:
     """A broad oval with a frill all round, a blunt head and a bunch of short arms."""
-    h, frill = dice.span(0.36, 0.46) * look.slim, dice.span(0.1, 0.16)
-    droop = dice.span(0.0, 0.5)
+    h, frill = dice.span(0.32, 0.5) * look.slim, dice.span(0.08, 0.18)
+    droop = dice.span(-0.5, 0.6)
     for i in range(3 + look.detail):
         y = -0.12 + 0.34 * i / (2 + look.detail)
         line = wave(-0.6, y, TAU / 2 - y * 2.0 - droop, dice.span(0.42, 0.58), 0.12, i)

@@ -57,6 +57,7 @@ def brain_coral(pen: Pen, look: Look, dice: Dice) -> None:
         (w, 0.4),
         (0, 0.52),
     ]
+    dome = [(x * dice.span(0.92, 1.08), y + dice.span(-0.1, 0.1) * (y < 0.3)) for x, y in dome]
     pen.blob(closed(dome, per=4), marked=True)
     plain = look.pattern == "plain"
     rows = (2 + look.detail) if plain else 1 + look.detail // 2

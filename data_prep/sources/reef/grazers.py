@@ -184,7 +184,7 @@ def sea_snail(pen: Pen, look: Look, dice: Dice) -> None:
 def crab(pen: Pen, look: Look, dice: Dice) -> None:
     """Wide shell, stalked eyes, claws raised, legs at the sides."""
     w, h = dice.span(0.45, 0.64), dice.span(0.28, 0.46)
-    claw, rise = dice.span(0.16, 0.24), dice.span(-0.05, 0.35)
+    claw, rise = dice.span(0.14, 0.26), dice.span(-0.2, 0.4)
     for side in (-1, 1):
         for i in range(2 + (look.detail > 0)):
             out = 0.95 - 0.17 * i

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from data_prep.sources.reef.dice import Dice
+from data_prep.sources.reef.pen import DARK, MAIN, PALE, SECOND
 
 HUES = ("brown", "red", "orange", "yellow", "green", "teal", "blue", "purple")
 PATTERNS = {"plain": 3, "stripes": 2, "spots": 2, "bands": 2}
@@ -40,7 +41,7 @@ ZONES = {
     "hadal": Zone(5, 1.1, 3, 1, 0.25, 0.7, 0.1, 1.15, 1.0, 0.35,
         {"brown": 0.9, "red": 1.6, "orange": 1.3, "yellow": 1, "green": 0.4, "teal": 0.7, "blue": 0.9, "purple": 1.1}),
 }  # fmt: skip
-EXTENT = {"small": (0.64, 0.70), "medium": (0.74, 0.85), "large": (0.92, 1.0)}  # longer side over the frame's
+EXTENT = {"small": (0.64, 0.70), "medium": (0.77, 0.86), "large": (0.92, 1.0)}  # longer side over the frame's
 SIZE_WEIGHTS = {"small": 2, "medium": 2, "large": 4}
 
 
@@ -71,6 +72,8 @@ class Look:
     stretch: float  # width of the model over its drawn width
     arch: float  # how far nose and tail bend down (up where negative), model units
     tilt: float  # radians, in side views
+    white: int  # hue of eyeballs and teeth
+    black: int  # hue of pupils and mouths
 
     @property
     def detail(self) -> int:
@@ -94,7 +97,7 @@ def choose(dice: Dice, zone: str, facings, patterns, size: int) -> Look:
     extent = dice.span(*EXTENT[dice.pick(SIZE_WEIGHTS)])
     glow = dice.chance(settings.glow)
     coarse = {16: (3, 4), 24: (4, 6)}.get(size, (max(4, size // 8), max(4, size // 4)))
-    calm = 0.6 if size <= 16 else 1.0  # few pixels tilt badly
+    calm = 0.75 if size <= 16 else 1.0  # few pixels tilt badly
     return Look(
         zone=zone, size=size, main=main, second=second, light=light, pattern=pattern,
         facing=dice.pick(facings), extent=extent, glow=glow, teeth=dice.chance(settings.teeth),
@@ -104,4 +107,5 @@ def choose(dice: Dice, zone: str, facings, patterns, size: int) -> Look:
         period=dice.count(*coarse), phase=dice.roll(), bend=dice.span(0, 0.35), eye=settings.eye * dice.span(0.9, 1.1),
         trail=settings.trail * dice.span(0.85, 1.15), slim=settings.slim * dice.span(0.92, 1.08),
         stretch=dice.span(0.84, 1.18), arch=calm * dice.span(-0.17, 0.17), tilt=calm * dice.span(-0.17, 0.17),
+        white=dice.pick({PALE: 3, MAIN: 2, SECOND: 2}), black=dice.pick([DARK, MAIN]),
     )  # fmt: skip

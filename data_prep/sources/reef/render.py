@@ -87,7 +87,7 @@ class Canvas:
         if dot.kind == "eye":
             self._eye(dot.x, dot.y, radius * self.look.eye, opaque)
         elif dot.kind == "mark":
-            self._set(_disc(dot.x, dot.y, radius, self.look.size) & opaque, dot.hue, dot.step)
+            self._set(_disc(dot.x, dot.y, radius, self.look.size) & opaque, self._tint(dot.hue), dot.step)
         elif self.look.glow:
             spot = _disc(dot.x, dot.y, radius, self.look.size)
             halo = raster.grow(spot) & opaque & ~spot
@@ -96,27 +96,31 @@ class Canvas:
             self._set(spot & opaque, LIGHT, 6)
 
     def _eye(self, x: float, y: float, radius: float, opaque: np.ndarray) -> None:
-        """From one dark pixel with a glint to a white ball with a pupil that looks ahead."""
-        size, (row, column) = self.look.size, (int(y), int(x))
+        """From one pixel to a ball with a pupil that looks ahead and a glint."""
+        size, row, column = self.look.size, int(y), int(x)
+        white, black = self._tint(PALE), self._tint(DARK)
         ahead = 1 if self.look.facing == "right" else -1
-        ball = DARK if self.look.zone == "hadal" else PALE
         if radius < 0.75:
-            self._set(_pixels([(row, column)], size) & opaque, DARK, 0)
-            if self.look.base < 3:
-                self._set(_pixels([(row, column)], size) & opaque, PALE, 6)
+            bright = self.look.base < 3
+            self._set(_pixels([(row, column)], size) & opaque, white if bright else black, 6 if bright else 0)
         elif radius < 1.3:
-            square = [(row, column), (row + 1, column), (row, column - ahead), (row + 1, column - ahead)]
-            self._set(_pixels(square, size) & opaque, ball, 6)
-            self._set(_pixels([(row, column), (row + 1, column)], size) & opaque, DARK, 0)
+            back = [(row, column - ahead), (row + 1, column - ahead)]
+            hadal = self.look.zone == "hadal"
+            self._set(_pixels(back, size) & opaque, black if hadal else white, 2 if hadal else 6)
+            self._set(_pixels([(row, column), (row + 1, column)], size) & opaque, black, 0)
         else:
-            self._set(_disc(column + 0.5, row + 0.5, radius, size) & opaque, PALE, 6)
+            self._set(_disc(column + 0.5, row + 0.5, radius, size) & opaque, white, 6)
             pupil = _disc(column + 0.5 + ahead * 0.3 * radius, row + 0.5, radius * 0.55, size)
-            self._set(pupil & opaque, DARK, 0)
+            self._set(pupil & opaque, black, 0)
             if radius > 2:
-                self._set(_pixels([(row - 1, column - 1)], size) & opaque, PALE, 6)
+                self._set(_pixels([(row - 1, column - 1)], size) & opaque, white, 6)
 
     def _set(self, mask: np.ndarray, hue: int, step: float) -> None:
         self.hue[mask], self.step[mask] = hue, step
+
+    def _tint(self, hue: int) -> int:
+        """What black and white are for this sprite: neutral, or the ends of its own ramps."""
+        return {PALE: self.look.white, DARK: self.look.black}.get(hue, hue)
 
 
 def _disc(x: float, y: float, radius: float, size: int) -> np.ndarray:
@@ -233,10 +237,10 @@ def render(pen: Pen, look: Look, heading: str, jitter: tuple[float, float]) -> t
     if look.outline:
         canvas.outline()
     canvas.tidy()
-    canvas.balance()
     for dot in pen.dots:
         x, y = _point(dot, turn, flip) * scale + move
         canvas.dot(replace(dot, x=x, y=y), scale)
+    canvas.balance()
     return canvas.hue, np.floor(canvas.step + 0.5).clip(0, 6).astype(np.int8)
 
 
