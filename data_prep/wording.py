@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 COLOUR_WORDS = {
-    "neutral": ("white", "grey", "pale grey", "silver"),
+    "neutral": ("grey", "silver"),
     "brown": ("brown", "tan", "chestnut"),
     "red": ("red", "crimson", "scarlet"),
     "orange": ("orange", "amber"),
@@ -13,6 +13,7 @@ COLOUR_WORDS = {
     "blue": ("blue", "azure"),
     "purple": ("purple", "violet"),
 }
+LIGHT_ZONES = ("shallows", "hadal")  # where the neutral ramp is drawn in its lightest steps
 PATTERN_WORDS = {
     "stripes": ("striped", "with stripes"),
     "spots": ("spotted", "with spots"),
@@ -53,7 +54,7 @@ PLAN_WORDS = {
     "giant isopod": ("giant isopod", "isopod"),
 }
 SIZE_WORDS = {"small": ("small", "tiny", "little"), "medium": ("medium-sized", "mid-sized"), "large": ("large", "big")}
-GLOW_WORDS = ("glowing", "bioluminescent", "luminous")
+GLOW_WORDS = {"yes": ("glowing", "bioluminescent", "luminous"), "no": ("",)}
 FACING_WORDS = {
     "left": ("facing left", "looking left", "turned left"),
     "right": ("facing right", "looking right", "turned right"),
@@ -61,6 +62,10 @@ FACING_WORDS = {
     "down": ("facing down", "pointing down"),
     "front": ("seen from the front", "facing the viewer"),
 }
+WORDS = {
+    "plan": PLAN_WORDS, "category": CATEGORY_WORDS, "zone": ZONE_WORDS, "colour": COLOUR_WORDS, "second_colour": COLOUR_WORDS,
+    "pattern": PATTERN_WORDS, "facing": FACING_WORDS, "size": SIZE_WORDS, "glow": GLOW_WORDS,
+}  # fmt: skip
 # How often a caption states each attribute.
 STATED = {
     "plan": 0.7, "category": 0.35, "zone": 0.55, "colour": 0.8, "second_colour": 0.35, "pattern": 0.6, "facing": 0.5,
@@ -75,7 +80,7 @@ def caption(tags: Mapping[str, str], dice) -> str:
     dice: anything with `pick(sequence)` and `chance(probability)`; its rolls decide subset, synonyms and sentence shape.
     """
     stated = {key for key, share in STATED.items() if dice.chance(share)}
-    words = {key: dice.pick(_synonyms(key, tags[key])) for key in STATED}
+    words = {key: dice.pick(synonyms(key, tags)) for key in STATED}
     if not stated & {"plan", "category"}:
         stated.add("category" if dice.chance(0.6) else "plan")
     if dice.chance(0.5) and {"plan", "category"} <= stated:
@@ -88,22 +93,12 @@ def caption(tags: Mapping[str, str], dice) -> str:
     return text
 
 
-def _synonyms(key: str, value: str) -> tuple[str, ...]:
-    """All the ways to state one tag; an empty string where there is nothing to say."""
-    tables = {
-        "zone": ZONE_WORDS,
-        "category": CATEGORY_WORDS,
-        "pattern": PATTERN_WORDS,
-        "size": SIZE_WORDS,
-        "facing": FACING_WORDS,
-    }
-    if key in ("colour", "second_colour"):
-        return COLOUR_WORDS[value]
-    if key == "glow":
-        return GLOW_WORDS if value == "yes" else ("",)
-    if key == "plan":
-        return PLAN_WORDS.get(value, (value,))
-    return tables[key].get(value, ("plain",) if key == "pattern" else (value,))
+def synonyms(key: str, tags: Mapping[str, str]) -> tuple[str, ...]:
+    """All the ways to state one tag of a sprite; an empty string where there is nothing to say."""
+    value = tags[key]
+    if value == "neutral" and tags["zone"] in LIGHT_ZONES:
+        return ("white", "silver")
+    return WORDS[key].get(value, (value,))
 
 
 def _parts(words: Mapping[str, str], stated: set[str]) -> dict[str, str]:
@@ -128,7 +123,7 @@ def _join(*words: str) -> str:
 
 
 def _sentence(words: Mapping[str, str], stated: set[str]) -> str:
-    """'a small glowing striped orange clownfish facing left, from the abyss'"""
+    """'a small glowing striped orange clownfish from the abyss facing left'"""
     said = _parts(words, stated)
     pattern, after = (said["pattern"], "") if not said["pattern"].startswith("with") else ("", said["pattern"])
     text = _article(
@@ -147,7 +142,7 @@ def _list(words: Mapping[str, str], stated: set[str]) -> str:
 
 
 def _with(words: Mapping[str, str], stated: set[str]) -> str:
-    """'glowing purple jellyfish from the midnight zone with teal spots'"""
+    """'glowing purple jellyfish with teal spots from the midnight zone'"""
     said = _parts(words, stated)
     name = said["pattern"].removeprefix("with ")
     noun = {"striped": "stripes", "spotted": "spots", "banded": "bands"}.get(name, name)

@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import yaml
@@ -110,7 +111,7 @@ def _given(arguments: list[str]) -> dict:
 
 
 def _value_after(arguments: list[str], i: int) -> str:
-    """The value of the flag at `i`, as written; '' for a bare one."""
+    """What follows the flag at `i`, as written, up to the next flag; '' for a bare one."""
     _, equals, value = arguments[i].partition("=")
-    following = arguments[i + 1] if i + 1 < len(arguments) else "--"
-    return value if equals else "" if following.startswith("--") else following
+    following = takewhile(lambda a: not a.startswith("--"), arguments[i + 1 :])
+    return value if equals else " ".join(following)

@@ -12,13 +12,14 @@ from itertools import count
 import numpy as np
 
 from data_prep.captions import CELLS
+from data_prep.errors import InputError
 from data_prep.palette import TRANSPARENT, named
 from data_prep.sources.reef import cephalopods, corals, deep, fish, grazers, jellies
 from data_prep.sources.reef.dice import Dice
 from data_prep.sources.reef.looks import PATTERNS, Look, choose
 from data_prep.sources.reef.pen import MAIN, SECOND, Pen
 from data_prep.sources.reef.render import render
-from data_prep.sprite import Sprite
+from data_prep.sprite import MAX_SIDE, Sprite
 from data_prep.wording import caption
 
 SIDE, FRONT = {"left": 1, "right": 1}, {"front": 1}
@@ -87,7 +88,7 @@ PLANS: dict[str, dict[str, Plan]] = {
         "octopus": Plan(cephalopods.octopus, "front"),
         "dumbo octopus": Plan(cephalopods.dumbo, "front"),
         "vampire squid": Plan(cephalopods.vampire_squid, "front"),
-        "squid": Plan(cephalopods.squid, "left", {"left": 2, "right": 2, "down": 2}),
+        "squid": Plan(cephalopods.squid, "left", {"left": 1, "right": 1, "down": 2}),
         "cuttlefish": Plan(cephalopods.cuttlefish),
         "nautilus": Plan(cephalopods.nautilus),
         "bobtail squid": Plan(cephalopods.bobtail),
@@ -112,6 +113,7 @@ HELD_OUT_PLANS = {
     "cephalopod": "bobtail squid",
     "abyssal": "hatchetfish",
 }
+SMALLEST = 8  # pixels a side; below that no anatomy reads
 TEST_SHARE, VALIDATION_SHARE = 0.08, 0.05
 SMALL_BELOW, LARGE_FROM = 0.76, 0.88  # longer side of the drawing over the side of the frame
 
@@ -123,8 +125,15 @@ def sprites(seed: int = 1, size: int = 32) -> Iterator[Sprite]:
 
 
 def sprite(seed: int, index: int, size: int, cell: tuple[str, str] | None = None) -> Sprite:
-    """The sprite at one place of the stream, size × size pixels; `cell` (zone, category) asks for another cell than its own."""
+    """The sprite at one place of the stream, size × size pixels; `cell` (zone, category) asks for another cell.
+
+    Raises InputError for a size or a cell that it cannot draw.
+    """
     zone, category = cell or CELLS[index % len(CELLS)]
+    if not SMALLEST <= size <= MAX_SIDE or (zone, category) not in CELLS:
+        raise InputError(
+            f"procedural: size {size}, cell {zone}/{category}; it draws the 30 cells in {SMALLEST} to {MAX_SIDE} pixels"
+        )
     dice = Dice(seed, index, size, CELLS.index((zone, category)))
     plan = dice.pick(list(PLANS[category]))
     body = PLANS[category][plan]

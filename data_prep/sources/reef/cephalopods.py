@@ -95,7 +95,7 @@ def vampire_squid(pen: Pen, look: Look, dice: Dice) -> None:
 def squid(pen: Pen, look: Look, dice: Dice) -> None:
     """Arrow head of two fins, slim mantle, eyes, a bunch of arms ahead and two long tentacles."""
     h, x1 = dice.span(0.29, 0.36) * look.slim, dice.span(0.75, 0.9)
-    fin, reach = dice.span(0.52, 0.68), dice.span(0.38, 0.52)
+    fin, reach = dice.span(0.52, 0.68), dice.span(0.38, 0.52) if look.detail else dice.span(0.5, 0.66)
     swing = dice.span(-0.15, 0.15)
     ways = (-0.2, -0.07, 0.07, 0.2) if look.detail else (-0.17, 0.0, 0.17)
     for i, y in enumerate(ways):

@@ -97,7 +97,7 @@ def isopod(pen: Pen, look: Look, dice: Dice) -> None:
 
 def tube_worm(pen: Pen, look: Look, dice: Dice) -> None:
     """A bunch of tubes, each with a plume that comes out of it."""
-    count = dice.count(3, 3 + look.detail) if dice.chance(0.75) else 2
+    count = dice.count(3, 3 + look.detail) if dice.chance(0.75) or not look.detail else 2
     order = sorted(range(count), key=lambda i: -abs(i - (count - 1) / 2 + 0.1))
     for i in order:
         x = (i - (count - 1) / 2) * (1.15 / count)

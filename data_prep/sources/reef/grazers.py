@@ -199,7 +199,7 @@ def crab(pen: Pen, look: Look, dice: Dice) -> None:
         pen.blob(ellipse(tip[0], tip[1], claw, claw * 0.85), SECOND, tone=0.3)
         pen.mark(tip[0] - side * claw * 0.4, tip[1] - claw * 0.55, SECOND, 0, 0.04)
         pen.limb([(side * 0.2, -h * 0.5), (side * 0.22, -h - 0.16)], 0.06, 0.06)
-        pen.eye(side * 0.22, -h - 0.2, 0.06)
+        pen.eye(side * 0.22, -h - 0.12, 0.06)
     shell = [
         (-w * 0.75, -h * 0.7),
         (0, -h),

@@ -85,6 +85,13 @@ class Look:
         return ZONES[self.zone]
 
 
+def _lift(lift: float, second: str, base: float) -> float:
+    """The second colour stands off the first: white and grey are light everywhere, nothing goes below a dark body."""
+    if second == "neutral":
+        return 1.0 if base > 3.5 else 2.0
+    return lift if base > 2.5 else 1.0
+
+
 def choose(dice: Dice, zone: str, facings, patterns, size: int) -> Look:
     """The style of one sprite; the same choices in the same order for every plan."""
     settings = ZONES[zone]
@@ -101,9 +108,9 @@ def choose(dice: Dice, zone: str, facings, patterns, size: int) -> Look:
     return Look(
         zone=zone, size=size, main=main, second=second, light=light, pattern=pattern,
         facing=dice.pick(facings), extent=extent, glow=glow, teeth=dice.chance(settings.teeth),
-        outline=not dice.chance(settings.bare), ink=dice.chance(0.2 if settings.line < 2 else 0.0),
+        outline=not dice.chance(settings.bare * (0.4 if size <= 16 else 1)), ink=dice.chance(0.2 if settings.line < 2 else 0.0),
         base=settings.base - (glow and settings.base > 3) * 0.5 + dice.span(-0.55, 0.55),
-        lift=(1.0 if second == "neutral" else dice.pick([1.0, 1.0, -1.0]) if settings.base > 2 else 1.0),
+        lift=_lift(dice.pick([1.0, 1.0, -1.0]), second, settings.base),
         period=dice.count(*coarse), phase=dice.roll(), bend=dice.span(0, 0.35), eye=settings.eye * dice.span(0.9, 1.1),
         trail=settings.trail * dice.span(0.85, 1.15), slim=settings.slim * dice.span(0.92, 1.08),
         stretch=dice.span(0.84, 1.18), arch=calm * dice.span(-0.17, 0.17), tilt=calm * dice.span(-0.17, 0.17),

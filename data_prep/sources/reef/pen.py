@@ -13,7 +13,7 @@ class Part:
 
     tone: steps lighter or darker than the body; solid: gets the outline; marked: carries the pattern; apart: a shadow line
     where it lies over what is there; belly: from this height (−1 top, 1 bottom) down in the second colour; axis: the way
-    the body runs; flat: no shading; fade: steps lost from start to end of a limb; whole: the piece all else must hang on to.
+    the body runs; flat: no shading; fade: steps lost from start to end of a limb.
     """
 
     points: np.ndarray

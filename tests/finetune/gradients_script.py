@@ -1,0 +1,46 @@
+"""Run by test_restricted_head under torchrun: one restricted and one full step of the real trainer; notes each rank's gradient."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import torch
+from transformers import TrainerCallback
+
+from finetune.config import parse
+from finetune.setup import load_run
+
+
+class Gradients(TrainerCallback):
+    """Notes the gradient right before each optimizer step, after the processes have averaged it."""
+
+    def __init__(self):
+        self.found = []
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+        digest = hashlib.sha256(gradient.numpy().tobytes()).hexdigest()
+        self.found.append({"norm": float(gradient.norm()), "digest": digest})
+
+
+def main(model: str, dataset: str, out: str, processes: str) -> None:
+    batch = 4 // int(processes)
+    flags = {
+        "model_name_or_path": model, "dataset": dataset, "output_dir": f"{out}/run-{processes}", "dtype": "float32",
+        "lora_target_modules": "all-linear", "lora_dropout": "0", "bf16": "false", "use_cpu": "true", "max_steps": "2",
+        "full_head_every": "2", "per_device_train_batch_size": str(batch), "save_strategy": "no", "max_grad_norm": "1000",
+        "train_sampling_strategy": "sequential", "learning_rate": "1e-9",
+    }  # fmt: skip
+    gradients = Gradients()
+    trainer = load_run(parse([part for key, value in flags.items() for part in (f"--{key}", value)])).trainer()
+    trainer.add_callback(gradients)
+    trainer.train()
+    found = dict(zip(("restricted", "full"), gradients.found, strict=True))
+    found["world_size"] = trainer.args.world_size
+    Path(out, f"{processes}-{trainer.args.process_index}.json").write_text(json.dumps(found))
+    trainer.end()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
