@@ -41,6 +41,7 @@ class GridSFTConfig(SFTConfig):
     train_sampling_strategy: str = "group_by_length"  # prompts differ in length, grids do not
     logging_steps: float = 5
     save_total_limit: int | None = 2
+    ddp_find_unused_parameters: bool | None = False  # every LoRA weight takes part in every step
     disable_tqdm: bool | None = True  # the step line says more
 
 

@@ -44,6 +44,7 @@ def train(arguments: list[str]) -> Path:
     if trainer.is_world_process_zero():
         run.write(folder, trainer, {"before": before, "after": after, "train_seconds": result.metrics["train_runtime"]})
         print(f"{folder}: bits per pixel {before['bits_per_pixel']:.3f} before, {after['bits_per_pixel']:.3f} after")
+    trainer.accelerator.wait_for_everyone()  # a process that leaves early can hang the others at exit
     trainer.end()
     return folder
 

@@ -32,8 +32,9 @@ def tiny_qwen3(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "tiny-qwen3"
     shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "head_dim": 16}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "tie_word_embeddings": True}
+    wide = {"initializer_range": 0.1}  # so that a LoRA can move the logits of a frozen random head
     special = {"eos_token_id": 151645, "pad_token_id": 151643, "bos_token_id": None}
-    Qwen3ForCausalLM(Qwen3Config(vocab_size=151936, **shape, **heads, **special)).save_pretrained(folder)
+    Qwen3ForCausalLM(Qwen3Config(vocab_size=151936, **shape, **heads, **wide, **special)).save_pretrained(folder)
     for file in os.listdir(resolve("qwen3-tokenizer").location):
         if file != "pixelreef.json":
             shutil.copy(os.path.join(resolve("qwen3-tokenizer").location, file), folder)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -39,7 +40,9 @@ def main(model: str, dataset: str, out: str, processes: str) -> None:
     found = dict(zip(("restricted", "full"), gradients.found, strict=True))
     found["world_size"] = trainer.args.world_size
     Path(out, f"{processes}-{trainer.args.process_index}.json").write_text(json.dumps(found))
+    trainer.accelerator.wait_for_everyone()
     trainer.end()
+    os._exit(0)  # the interpreter's own end hangs now and then after gloo
 
 
 if __name__ == "__main__":

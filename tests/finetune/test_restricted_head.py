@@ -118,6 +118,7 @@ def _gradients(model: Path, dataset: Path, out: Path, processes: int) -> list[di
         port = free.getsockname()[1]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", str(port)]
     script = [str(Path(__file__).with_name("gradients_script.py")), str(model), str(dataset), str(out), str(processes)]
-    done = subprocess.run(launch + script, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(launch + script, capture_output=True, text=True, env=environment, timeout=200)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads((out / f"{processes}-{rank}.json").read_text()) for rank in range(processes)]

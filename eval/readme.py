@@ -1,0 +1,101 @@
+"""Publishes a run: its tables and pictures into docs/results/, the short table and the strip into README.md.
+
+    python -m eval.readme runs/smollm2-135m-reef-16
+
+Reads summary.json, recipe.json, references.jsonl, completions.jsonl, palette.json and report.md of the run folder. Writes
+docs/results/<name>/{summary.json,report.md}, docs/strip.png, and what stands between the two markers in README.md.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from data_prep import grid_text
+from data_prep.contact_sheet import contact_sheet
+from data_prep.errors import InputError
+from data_prep.sprite import Sprite
+from eval.controls import HELD_OUT, NEAREST
+from eval.report_tables import interval_cell
+from eval.run_folder import check_drawing, check_reference, read_json, read_palette, read_rows, write_atomically
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+STRIP = 14  # prompts on the strip: the first of the run, nothing picked
+
+
+def publish(run: Path, root: Path = REPOSITORY) -> None:
+    """Raises InputError when the run is not scored and reported, or README.md has no markers."""
+    summary, recipe = read_json(run / "summary.json"), read_json(run / "recipe.json")
+    readme = (root / "README.md").read_text()
+    if readme.count(BEGIN) != 1 or readme.count(END) != 1 or not (run / "report.md").exists():
+        raise InputError(f"{run}: needs report.md, and README.md the lines {BEGIN} and {END} once each")
+    folder = root / "docs" / "results" / recipe["name"]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("summary.json", "report.md"):
+        shutil.copyfile(run / name, folder / name)
+    strip(run, summary["roles"]["adapter"], root / "docs" / "strip.png")
+    before, rest = readme.split(BEGIN)
+    table = short_table(summary, recipe)
+    write_atomically(root / "README.md", f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}")
+
+
+def strip(run: Path, adapter: str, out: Path) -> None:
+    """Top row: what the adapter drew for the first prompts; bottom row: the held-out sprites of the same prompts."""
+    palette = read_palette(run)
+    references = read_rows(run / "references.jsonl", check_reference).rows[:STRIP]
+    rows = read_rows(run / "completions.jsonl", check_drawing).rows
+    drawn = {row["request_id"]: row["text"] for row in rows if (row["generator"], row["mode"]) == (adapter, "grammar")}
+    texts = [drawn[reference["request_id"]] for reference in references] + [reference["text"] for reference in references]
+    sprites = [grid_text.read(text, {palette.name: palette}) for text in texts]
+    contact_sheet([s for s in sprites if isinstance(s, Sprite)], columns=STRIP, scale=4, background=(233, 238, 242)).save(out)
+
+
+def short_table(summary: dict, recipe: dict) -> str:
+    """Markdown: base model, adapter, honest controls and the best degenerate one; means with 95 % intervals."""
+    by_key = {(g["generator"], g["mode"]): g for g in summary["generators"]}
+    bits = {row["generator"]: row for row in summary["likelihoods"]}
+    adapter, base = summary["roles"]["adapter"], summary["roles"]["base"]
+    degenerate = [g for g in summary["generators"] if g["kind"] == "degenerate"]
+    strongest = max(degenerate, key=lambda g: g["metrics"]["sprite_like"]["mean"])["generator"]
+    lines = ["| drawn by | n | sprite-like | and in the right colour | bits per pixel | valid without grammar |", "|---|---|---|---|---|---|"]
+    for name, label in ((base, "base model, before"), (adapter, "adapter, after"), (NEAREST, ""), (HELD_OUT, ""), (strongest, "")):
+        mode = "grammar" if (name, "grammar") in by_key else "control"
+        lines.append(_line(name, label, by_key[name, mode], bits.get(name), by_key.get((name, "unconstrained"))))
+    return "\n".join([*lines, "", _note(summary, recipe, strongest)])
+
+
+def _line(name: str, label: str, drawn: dict, bits: dict | None, free: dict | None) -> str:
+    metrics = drawn["metrics"]
+    cells = [f"{name} ({label})" if label else name, str(drawn["prompts"])]
+    cells += [_shown(metrics[key], "%") for key in ("sprite_like", "sprite_like_in_colour")]
+    cells.append(_shown(bits["caption"], "") if bits else "–")
+    cells.append(_shown(free["metrics"]["strict_valid"], "%") if free else "–")
+    return "| " + " | ".join(cells) + " |"
+
+
+def _shown(interval: dict, unit: str) -> str:
+    cell = interval_cell(interval, unit)
+    return f"{cell.text} ({cell.detail}; n {interval['n']})"
+
+
+def _note(summary: dict, recipe: dict, strongest: str) -> str:
+    training = recipe.get("training", {})
+    return (
+        f"Seed {summary['seed']}; 95 % bootstrap intervals over {summary['prompts']} held-out prompts at {recipe['size']}×{recipe['size']}; "
+        f"the adapter saw {training.get('sprites_seen', '?')} sprites; '{strongest}' is the degenerate control that came nearest. "
+        f"*Sprite-like*: seven shape statistics lie within the training sprites' own range; a floor under a drawing, not praise. "
+        f"Made by `python -m eval.readme`; all tables: [docs/results/{recipe['name']}](docs/results/{recipe['name']}/report.md)."
+    )
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        publish(Path(arguments[0]))
+    except (InputError, IndexError) as error:
+        print(f"readme: {error if arguments else 'give a run folder'}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,128 @@
+"""A run folder filled by the real commands with a tiny model: rows, resume, score, report."""
+
+import json
+import shutil
+from collections import Counter
+
+import pytest
+import yaml
+
+from eval.cli import main
+from eval.generate import GenerateRecipe, choose_prompts, generate, read_recipe, read_split
+from finetune.adapter_folder import load_palette
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_qwen3, reef) -> GenerateRecipe:
+    generators = {"base model tiny": {"base": str(tiny_qwen3)}}
+    roles = {"base": "base model tiny"}
+    return GenerateRecipe("tiny", str(reef), generators, roles, prompts=12, unconstrained=2, likelihoods=6, batch_size=5, dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def run(recipe, tmp_path_factory):
+    return generate(recipe, tmp_path_factory.mktemp("runs"))
+
+
+def rows(path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_every_generator_and_control_answers_the_same_prompts(run):
+    found = rows(run / "completions.jsonl")
+    counts = Counter((row["generator"], row["mode"]) for row in found)
+    assert counts[("base model tiny", "grammar")] == counts[("blank", "control")] == counts[("held-out sprites", "control")] == 12
+    assert counts[("base model tiny", "unconstrained")] == 2 and len(counts) == 2 + 2 + 9
+    drawn = [row for row in found if row["mode"] in ("grammar", "control")]
+    assert all(row["valid"] and row["error"] is None for row in drawn)
+    assert len({row["request_id"] for row in found}) == 12 and len({row["recipe_hash"] for row in found}) == 1
+    likelihoods = rows(run / "likelihoods.jsonl")
+    assert Counter(row["condition"] for row in likelihoods) == {"caption": 6, "empty": 6, "shuffled": 6}
+    assert all(row["bits"] > 0 and row["pixels"] == 256 and 0 <= row["allowed_mass"] <= 1 for row in likelihoods)
+
+
+def test_prompts_are_held_out_and_spread_over_the_cells(recipe, reef):
+    palette = load_palette(reef)
+    test = read_split(reef, "test", palette)
+    chosen = choose_prompts(test, 12, 1)
+    cells = Counter((sprite.tags["zone"], sprite.tags["category"]) for _, sprite in chosen)
+    assert max(cells.values()) == 1 and choose_prompts(test, 12, 1) == chosen != choose_prompts(test, 12, 2)
+    training = {sprite.grid.tobytes() for _, sprite in read_split(reef, "train", palette)}
+    assert not any(sprite.grid.tobytes() in training for _, sprite in chosen)
+
+
+def test_a_killed_run_goes_on_at_the_next_missing_row(recipe, run, tmp_path):
+    torn = shutil.copytree(run, tmp_path / "tiny")
+    whole = (torn / "completions.jsonl").read_bytes()
+    lines = whole.splitlines(keepends=True)
+    (torn / "completions.jsonl").write_bytes(b"".join(lines[:-6]) + lines[-6][:40])  # killed within a line
+    generate(recipe, tmp_path)
+    again, before = rows(torn / "completions.jsonl"), rows(run / "completions.jsonl")
+    key = lambda row: (row["generator"], row["mode"], row["request_id"])  # noqa: E731
+    assert sorted(map(key, again)) == sorted(map(key, before)) and len({*map(key, again)}) == len(again)
+
+
+def test_another_recipe_does_not_touch_the_folder(recipe, run):
+    from dataclasses import replace
+
+    with pytest.raises(ValueError, match="another recipe"):
+        generate(replace(recipe, seed=5), run.parent)
+
+
+def test_score_and_report_through_the_command(run, capsys):
+    assert main(["score", str(run)]) == 0 and main(["report", str(run)]) == 0
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["prompts"] == 12
+    assert "base model tiny" in (run / "report.html").read_text() and "base model tiny" in (run / "report.md").read_text()
+    assert str(run / "report.html") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [({"prompt": 3}, "'prompts'"), ({"name": None}, "mapping"), ({}, "missing")],
+)
+def test_bad_recipes_name_the_key(tmp_path, capsys, change, said):
+    path = tmp_path / "r.yaml"
+    path.write_text("[]" if change == {"name": None} else yaml.safe_dump(change))
+    assert main(["draw", "--recipe", str(path)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert said in error and "\n" not in error
+
+
+def test_the_shipped_recipe_is_valid():
+    from pathlib import Path
+
+    demo = read_recipe(Path(__file__).parents[2] / "eval" / "recipes" / "demo.yaml")
+    assert set(demo.roles.values()) <= set(demo.generators)
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["draw"], "caption"),
+        (["draw", "  "], "caption"),
+        (["draw", "x" * 501], "501 characters"),
+        (["draw", "fish", "--n", "0"], "--n"),
+        (["draw", "fish", "--out", "fish.gif"], ".png"),
+        (["draw", "fish", "--seed", "-1"], "--seed"),
+        (["draw", "fish", "--adapter", "nowhere"], "nowhere"),
+        (["score", "nowhere"], "nowhere"),
+        (["report", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, said, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.strip()
+    assert said in error and "\n" not in error
+
+
+def test_drawing_from_the_shell_writes_indexed_pngs_that_say_how(tiny_qwen3, tmp_path, capsys):
+    from PIL import Image
+
+    out = tmp_path / "fish.png"
+    command = ["draw", "a red fish <b>", "--base", str(tiny_qwen3), "--n", "2", "--seed", "7", "--scale", "3", "--out", str(out)]
+    assert main(command) == 0
+    with Image.open(tmp_path / "fish-1.png") as image:
+        assert image.mode == "P" and image.size == (48, 48) and image.info["transparency"] == 0
+        assert image.text["caption"] == "a red fish <b>" and image.text["seed"] == "7" and image.text["index"] == "1"
+    assert not out.exists() and (tmp_path / "fish-0.png").exists()

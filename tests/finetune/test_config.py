@@ -1,0 +1,72 @@
+"""Recipes: files and flags, unknown keys, what is missing; the shipped ones parse."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from data_prep.errors import InputError
+from finetune.config import check_keys, parse, valid_keys
+from finetune.train import main
+
+RECIPES = sorted((Path(__file__).parents[2] / "finetune" / "recipes").glob("*.yaml"))
+
+
+def test_flags_win_over_the_file(tmp_path, reef):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(yaml.safe_dump({"model_name_or_path": "x/y", "dataset": str(reef), "lora_r": 4, "output_dir": str(tmp_path)}))
+    config = parse(["--config", str(recipe), "--lora_r", "8", "--bf16", "false", "--use_cpu", "true"])
+    assert config.model.lora_r == 8 and config.training.max_length is None and not config.training.activation_checkpointing
+    assert parse(["--config", str(recipe), "--lora_r", "9", "--bf16", "false", "--use_cpu", "true"]).hash != config.hash
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("lora_rr: 3", "unknown key 'lora_rr'; the nearest valid one is 'lora_r'"),
+        ("max_seq_length: 3", "unknown key 'max_seq_length'"),
+        ("[1, 2]", "mapping"),
+        ("a: b: c", "YAML"),
+        ("{use_cpu: true, bf16: false}", "model_name_or_path"),
+        ("{use_cpu: true, bf16: false, model_name_or_path: m/n, dataset: nowhere}", "pixelreef prepare"),
+    ],
+)
+def test_bad_recipes_are_one_line_and_exit_code_2(tmp_path, capsys, text, said):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(text)
+    assert main(["--config", str(recipe)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert said in error and "\n" not in error
+
+
+def test_unknown_flags_are_refused(capsys):
+    assert main(["--learning_rat", "1"]) == 2
+    assert "'learning_rate'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_shipped_recipes_have_valid_keys_and_say_what_they_make(path):
+    keys = yaml.safe_load(path.read_text())
+    check_keys(keys, str(path))
+    head = path.read_text().split("model_name_or_path")[0]
+    assert "# Makes" in head and f"accelerate launch finetune/train.py --config finetune/recipes/{path.name}" in head
+    assert "memory" in head and isinstance(keys["learning_rate"], float)
+
+
+def test_there_are_the_promised_recipes():
+    assert {"demo_cpu", "smollm2_135m", "qwen3_1.7b", "qwen3_1.7b_qlora"} <= {path.stem for path in RECIPES}
+    assert {"full_head_every", "lora_r", "learning_rate"} <= valid_keys()
+
+
+def test_missing_base_models_are_named(tmp_path, capsys, reef):
+    flags = ["--dataset", str(reef), "--output_dir", str(tmp_path / "o"), "--bf16", "false", "--use_cpu", "true"]
+    for name, said in (("no/such-model", "hub"), ("./nowhere", "no such folder"), (str(tmp_path), "config.json")):
+        assert main(["--model_name_or_path", name, *flags]) == 2
+        error = capsys.readouterr().err.strip()
+        assert said in error and "\n" not in error
+    assert not (tmp_path / "o").exists()
+
+
+def test_input_errors_are_value_errors():
+    with pytest.raises(ValueError):
+        raise InputError("x")

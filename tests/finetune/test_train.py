@@ -1,0 +1,138 @@
+"""The real path, end to end, on a tiny random Qwen3 with the exact tokenizer: train, resume, load elsewhere, draw."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, LogitsProcessorList
+
+from data_prep import grid_text
+from data_prep.captions import messages
+from data_prep.sprite import Sprite
+from eval.generators import LanguageModel, Request
+from eval.grammar import GrammarProcessor, lark
+from finetune.adapter_folder import AdapterFacts, load_palette
+
+ROOT = Path(__file__).parents[2]
+ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1"]
+ACCELERATE += ["--mixed_precision", "no", "--dynamo_backend", "no", "finetune/train.py"]
+FLAGS = {
+    "lora_r": 8, "lora_target_modules": "all-linear", "lora_dropout": 0, "dtype": "float32", "bf16": "false", "use_cpu": "true",
+    "per_device_train_batch_size": 2, "max_steps": 24, "save_steps": 8, "full_head_every": 6, "learning_rate": 0.02,
+    "eval_sprites": 4,
+}  # fmt: skip
+
+
+def launch(model: Path, dataset: Path, out: Path, **changes) -> subprocess.CompletedProcess:
+    flags = {"model_name_or_path": model, "dataset": dataset, "output_dir": out, **FLAGS, **changes}
+    parts = [str(part) for key, value in flags.items() for part in (f"--{key}", value)]
+    return subprocess.run(ACCELERATE + parts, cwd=ROOT, capture_output=True, text=True, timeout=300, env=dict(os.environ))
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_qwen3, reef, tmp_path_factory) -> Path:
+    """Output folder of a finished run."""
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    done = launch(tiny_qwen3, reef, out, base_hub_id="Qwen/Qwen3-tiny")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "step 20/24" in done.stdout and "sprites/s" in done.stdout
+    return out
+
+
+@pytest.fixture(scope="module")
+def adapter(trained) -> Path:
+    return trained / "adapter"
+
+
+def test_bits_fall_and_the_mass_on_what_a_drawing_may_say_rises(adapter):
+    metrics = json.loads((adapter / "metrics.json").read_text())
+    before, after = metrics["before"], metrics["after"]
+    assert after["bits_per_pixel"] < before["bits_per_pixel"] - 1
+    assert after["allowed_mass"] > 2 * before["allowed_mass"]
+
+
+def test_the_adapter_is_an_ordinary_lora_that_names_its_base(adapter, tiny_qwen3):
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "Qwen/Qwen3-tiny" and config["peft_type"] == "LORA"
+    weights = load_file(adapter / "adapter_model.safetensors")
+    assert all(".lora_" in key and value.dtype == torch.bfloat16 for key, value in weights.items())
+    facts = AdapterFacts.load(adapter)
+    assert facts.sizes == ((16, 16),) and facts.sprites_seen == 48 and facts.licences == ("CC0-1.0",)
+    assert str(tiny_qwen3) not in (adapter / "README.md").read_text() + (adapter / "adapter_config.json").read_text()
+    files = {"README.md", "recipe.yaml", "palette.json", "chat_template.jinja", "training_log.jsonl", "metrics.json"}
+    assert files <= {path.name for path in adapter.iterdir()}
+
+
+def test_transformers_and_peft_load_it_alike(adapter, tiny_qwen3):
+    ids = torch.arange(1, 60)[None]
+    plain = AutoModelForCausalLM.from_pretrained(tiny_qwen3, dtype=torch.float32)
+    base = plain(ids).logits
+    plain.load_adapter(str(adapter))
+    wrapped = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_qwen3, dtype=torch.float32), str(adapter))
+    assert torch.allclose(plain(ids).logits, wrapped(ids).logits, atol=1e-4)
+    assert not torch.allclose(plain(ids).logits, base, atol=1e-2)
+
+
+def test_plain_generate_with_the_published_grammar_yields_a_grid(adapter, tiny_qwen3):
+    from finetune.base_models import load_tokenizer, resolve
+
+    tokenizer, palette = load_tokenizer(resolve(str(tiny_qwen3))), load_palette(adapter)
+    tokenizer.chat_template = (adapter / "chat_template.jinja").read_text()
+    model = AutoModelForCausalLM.from_pretrained(tiny_qwen3, dtype=torch.float32)
+    model.load_adapter(str(adapter))
+    prompt = messages("a red fish", 16, 16, palette)
+    inputs = tokenizer.apply_chat_template([prompt, prompt], add_generation_prompt=True, return_dict=True, return_tensors="pt")
+    grammar = LogitsProcessorList([GrammarProcessor(tokenizer, lark(palette, 16, 16))])
+    torch.manual_seed(0)
+    out = model.generate(**inputs, logits_processor=grammar, do_sample=True, max_new_tokens=400)
+    for row in out:
+        text = tokenizer.decode(row[inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        assert isinstance(grid_text.read(text, size=(16, 16)), Sprite), text[:200]
+
+
+def test_our_generator_draws_valid_grids_that_hang_on_seed_and_index(adapter, tiny_qwen3):
+    model = LanguageModel.load(adapter, str(tiny_qwen3), "float32")
+    one, two = model.draw("a red fish", n=2, seed=7)
+    assert one.grid.shape == (16, 16) and one.palette.hash == load_palette(adapter).hash
+    assert not (one.grid == two.grid).all()
+    assert (model.draw("a red fish", n=1, seed=7)[0].grid == one.grid).all()  # whatever the batch
+    assert not (model.draw("a red fish", n=1, seed=8)[0].grid == one.grid).all()
+    with pytest.raises(ValueError, match="not trained on 32x32"):
+        model.draw("a red fish", size=32)
+
+
+def test_restricted_sampling_agrees_with_masked_full_logits(adapter, tiny_qwen3):
+    """The logits of a pixel by the cut head and by the stock head, masked, through the same cache."""
+    model = LanguageModel.load(adapter, str(tiny_qwen3), "float32")
+    request = Request("a red fish", 16, 16, model.palette)
+    schedule = model.tokens.schedule(model.palette, 16, 16)
+    ids = torch.tensor([[*model.prompts([request])[0], *schedule.ids[: schedule.pixels[0]]]])
+    causal = model.model.get_base_model()
+    cut = causal.base_model(ids).last_hidden_state[:, -1] @ causal.lm_head.weight[torch.as_tensor(schedule.symbol_ids)].T
+    assert torch.allclose(cut, causal(ids).logits[:, -1, torch.as_tensor(schedule.symbol_ids)], atol=1e-4)
+
+
+def test_a_finished_run_is_reused_and_another_recipe_refused(trained, tiny_qwen3, reef):
+    again = launch(tiny_qwen3, reef, trained, base_hub_id="Qwen/Qwen3-tiny")
+    assert again.returncode == 0 and "reused" in again.stdout
+    other = launch(tiny_qwen3, reef, trained, base_hub_id="Qwen/Qwen3-tiny", lora_r=4)
+    assert other.returncode == 2 and "another recipe" in other.stderr
+
+
+def test_a_stopped_run_goes_on_to_the_same_adapter(trained, tiny_qwen3, reef, tmp_path):
+    """The run's folder as it was after step 16 goes on to the very bytes of the run that was not stopped."""
+    stopped = tmp_path / "tiny"
+    stopped.mkdir()
+    shutil.copytree(trained / "checkpoint-16", stopped / "checkpoint-16")
+    done = launch(tiny_qwen3, reef, stopped, base_hub_id="Qwen/Qwen3-tiny")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "step 20/24" in done.stdout and "step 15/24" not in done.stdout
+    files = [folder / "adapter" / "adapter_model.safetensors" for folder in (trained, stopped)]
+    assert files[0].read_bytes() == files[1].read_bytes()
