@@ -166,6 +166,7 @@ def groups(keys: Iterable[tuple[str, ...]]) -> list[str]:
 
 # --- words ----------------------------------------------------------------------------------------------------------
 
+
 def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 

@@ -18,7 +18,7 @@ def render(manifest: dict, credits: Mapping[tuple[str, str, str], int]) -> str:
         f"# {recipe['name']}",
         f"{sum(totals.values()):,} pixel-art sprites ({sizes}) as prompt–completion pairs for language models, made by "
         f"`pixelreef prepare`. Palette {palette['name']}: {palette['colours']} colours and transparent; `palette.json` has them.",
-        "```python\nfrom datasets import load_dataset\n\npairs = load_dataset(\"this/folder\")\n```",
+        '```python\nfrom datasets import load_dataset\n\npairs = load_dataset("this/folder")\n```',
         "Splits are by group (silhouette and label), so that a recolour of a training sprite is in no other split; "
         "procedural sprites are split by plan, colour and pattern, so that the test set has unseen combinations. In "
         f"{recipe['empty_caption_share']:.0%} of the training pairs the caption is emptied; `caption_full` keeps it.",

@@ -54,9 +54,7 @@ def encode(grid: np.ndarray, palette: Palette) -> str:
     return head(palette) + ROW_SEPARATOR.join(rows) + END
 
 
-def read(
-    text: str, palettes: Mapping[str, Palette] | None = None, size: tuple[int, int] | None = None
-) -> Sprite | GridError:
+def read(text: str, palettes: Mapping[str, Palette] | None = None, size: tuple[int, int] | None = None) -> Sprite | GridError:
     """Strict and total: the sprite, or the first error by row and column. Never raises, whatever the text.
 
     palettes: names that are valid beside those that ship with the project; size: (H, W) that was asked for.

@@ -57,8 +57,17 @@ def short_table(summary: dict, recipe: dict) -> str:
     adapter, base = summary["roles"]["adapter"], summary["roles"]["base"]
     degenerate = [g for g in summary["generators"] if g["kind"] == "degenerate"]
     strongest = max(degenerate, key=lambda g: g["metrics"]["sprite_like"]["mean"])["generator"]
-    lines = ["| drawn by | n | sprite-like | and in the right colour | bits per pixel | valid without grammar |", "|---|---|---|---|---|---|"]
-    for name, label in ((base, "base model, before"), (adapter, "adapter, after"), (NEAREST, ""), (HELD_OUT, ""), (strongest, "")):
+    lines = [
+        "| drawn by | n | sprite-like | and in the right colour | bits per pixel | valid without grammar |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, label in (
+        (base, "base model, before"),
+        (adapter, "adapter, after"),
+        (NEAREST, ""),
+        (HELD_OUT, ""),
+        (strongest, ""),
+    ):
         mode = "grammar" if (name, "grammar") in by_key else "control"
         lines.append(_line(name, label, by_key[name, mode], bits.get(name), by_key.get((name, "unconstrained"))))
     return "\n".join([*lines, "", _note(summary, recipe, strongest)])
@@ -81,8 +90,10 @@ def _shown(interval: dict, unit: str) -> str:
 def _note(summary: dict, recipe: dict, strongest: str) -> str:
     training = recipe.get("training", {})
     return (
-        f"Seed {summary['seed']}; 95 % bootstrap intervals over {summary['prompts']} held-out prompts at {recipe['size']}×{recipe['size']}; "
-        f"the adapter saw {training.get('sprites_seen', '?')} sprites; '{strongest}' is the degenerate control that came nearest. "
+        f"Seed {summary['seed']}; 95 % bootstrap intervals over {summary['prompts']} held-out prompts "
+        f"at {recipe['size']}×{recipe['size']}; "
+        f"the adapter saw {training.get('sprites_seen', '?')} sprites; "
+        f"'{strongest}' is the degenerate control that came nearest. "
         f"*Sprite-like*: seven shape statistics lie within the training sprites' own range; a floor under a drawing, not praise. "
         f"Made by `python -m eval.readme`; all tables: [docs/results/{recipe['name']}](docs/results/{recipe['name']}/report.md)."
     )

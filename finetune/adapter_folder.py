@@ -1,10 +1,10 @@
 """The folder of an adapter: what is written when training ends, and what loading one needs to know.
 
-    adapter_model.safetensors, adapter_config.json   an ordinary LoRA; transformers, PEFT and vLLM load it
-    pixelreef.json       sizes, palettes, tasks, base model (hub id, SHA-256), hashes of recipe and dataset
-    palette.json         the palette it draws with     chat_template.jinja   the template it was trained with
-    recipe.yaml          every key that was set        metrics.json          what was measured
-    README.md            model card                  training_log.jsonl    loss, speed and memory over the steps
+adapter_model.safetensors, adapter_config.json   an ordinary LoRA; transformers, PEFT and vLLM load it
+pixelreef.json       sizes, palettes, tasks, base model (hub id, SHA-256), hashes of recipe and dataset
+palette.json         the palette it draws with     chat_template.jinja   the template it was trained with
+recipe.yaml          every key that was set        metrics.json          what was measured
+README.md            model card                  training_log.jsonl    loss, speed and memory over the steps
 """
 
 import json
@@ -42,7 +42,12 @@ class AdapterFacts:
         """Raises InputError when the folder is no adapter of ours."""
         try:
             data = json.loads((folder / FACTS).read_text())
-            return cls(**{**data, "sizes": tuple(map(tuple, data["sizes"]))})
+            lists = {
+                "sizes": tuple(map(tuple, data["sizes"])),
+                "tasks": tuple(data["tasks"]),
+                "licences": tuple(data["licences"]),
+            }
+            return cls(**data | lists)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"adapter {folder}: {FACTS} is missing or damaged: {error!r}") from error
 

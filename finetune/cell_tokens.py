@@ -75,7 +75,9 @@ class CellTokens:
             palette = named("reef64") if number % 2 else Palette(FREE, named("reef64").colours)
             text = encode(rows.astype(np.uint8), palette)
             if self._ids(text) != self.schedule(palette, *rows.shape).fill(rows).tolist()[:-1]:
-                raise InputError("tokenizer: it merges symbols of the alphabet with their neighbours; a grid cannot be one token a pixel")
+                raise InputError(
+                    "tokenizer: it merges symbols of the alphabet with their neighbours; a grid cannot be one token a pixel"
+                )
 
     def schedule(self, palette: Palette, height: int, width: int) -> Schedule:
         """The schedule of a drawing whose palette is given by name or spelt out."""

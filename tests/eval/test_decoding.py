@@ -62,7 +62,13 @@ def test_the_grammar_admits_strict_texts_and_nothing_else(tokenizers):
     two = Palette("free", ("000000", "ffffff"))
     good, grammar = encode(np.full((4, 5), 63, np.uint8), REEF), lark(REEF, 4, 5)
     assert accepts(grammar, good, tokenizer)
-    for bad in (good.replace(",", ", ", 1), good[:-1], good.replace("reef64", "reef65"), good + "x", encode(np.ones((4, 4), np.uint8), REEF)):
+    for bad in (
+        good.replace(",", ", ", 1),
+        good[:-1],
+        good.replace("reef64", "reef65"),
+        good + "x",
+        encode(np.ones((4, 4), np.uint8), REEF),
+    ):
         assert not accepts(grammar, bad, tokenizer)
     free = lark(None, 4, 4)
     assert accepts(free, encode(np.full((4, 4), 2, np.uint8), two), tokenizer)

@@ -16,7 +16,9 @@ from finetune.adapter_folder import load_palette
 def recipe(tiny_qwen3, reef) -> GenerateRecipe:
     generators = {"base model tiny": {"base": str(tiny_qwen3)}}
     roles = {"base": "base model tiny"}
-    return GenerateRecipe("tiny", str(reef), generators, roles, prompts=12, unconstrained=2, likelihoods=6, batch_size=5, dtype="float32")
+    return GenerateRecipe(
+        "tiny", str(reef), generators, roles, prompts=12, unconstrained=2, likelihoods=6, batch_size=5, dtype="float32"
+    )
 
 
 @pytest.fixture(scope="module")

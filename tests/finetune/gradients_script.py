@@ -1,4 +1,4 @@
-"""Run by test_restricted_head under torchrun: one restricted and one full step of the real trainer; notes each rank's gradient."""
+"""Run by test_restricted_head under torchrun: a restricted and a full step of the real trainer; notes each rank's gradient."""
 
 import hashlib
 import json

@@ -16,7 +16,9 @@ NAMES = ("smollm2", "qwen3")
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("palette", [REEF, Palette("free", REEF.colours[:7]), Palette("my-own", REEF.colours)], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "palette", [REEF, Palette("free", REEF.colours[:7]), Palette("my-own", REEF.colours)], ids=lambda p: p.name
+)
 @pytest.mark.parametrize("size", [(16, 16), (24, 24), (32, 32), (5, 64)])
 def test_stock_tokenisation_equals_our_ids(tokenizers, name, palette, size):
     tokens = CellTokens(tokenizers[name])

@@ -14,7 +14,9 @@ RECIPES = sorted((Path(__file__).parents[2] / "finetune" / "recipes").glob("*.ya
 
 def test_flags_win_over_the_file(tmp_path, reef):
     recipe = tmp_path / "r.yaml"
-    recipe.write_text(yaml.safe_dump({"model_name_or_path": "x/y", "dataset": str(reef), "lora_r": 4, "output_dir": str(tmp_path)}))
+    recipe.write_text(
+        yaml.safe_dump({"model_name_or_path": "x/y", "dataset": str(reef), "lora_r": 4, "output_dir": str(tmp_path)})
+    )
     config = parse(["--config", str(recipe), "--lora_r", "8", "--bf16", "false", "--use_cpu", "true"])
     assert config.model.lora_r == 8 and config.training.max_length is None and not config.training.activation_checkpointing
     assert parse(["--config", str(recipe), "--lora_r", "9", "--bf16", "false", "--use_cpu", "true"]).hash != config.hash

@@ -123,7 +123,7 @@ def test_a_finished_run_is_reused_and_another_recipe_refused(trained, tiny_qwen3
     again = launch(tiny_qwen3, reef, trained, base_hub_id="Qwen/Qwen3-tiny")
     assert again.returncode == 0 and "reused" in again.stdout
     other = launch(tiny_qwen3, reef, trained, base_hub_id="Qwen/Qwen3-tiny", lora_r=4)
-    assert other.returncode == 2 and "another recipe" in other.stderr
+    assert other.returncode != 0 and "another recipe" in other.stderr  # accelerate's launcher turns our 2 into its 1
 
 
 def test_a_stopped_run_goes_on_to_the_same_adapter(trained, tiny_qwen3, reef, tmp_path):
