@@ -1,5 +1,6 @@
 """`pixelreef draw CAPTION`: sprites as indexed PNGs that say how they were made."""
 
+import sys
 from pathlib import Path
 
 from data_prep.errors import InputError
@@ -16,6 +17,7 @@ def draw_files(options) -> list[Path]:
 
     check(options)
     adapter = options.adapter or (None if options.base else newest_adapter(Path("runs"), REPOSITORY / "adapters"))
+    print(f"loading {adapter or options.base}", file=sys.stderr)
     model = LanguageModel.load(adapter, options.base)
     sampling = Sampling(options.temperature, top_p=options.top_p)
     sprites = model.draw(options.caption, options.n, options.seed, options.size, sampling)

@@ -257,6 +257,7 @@ def generate(recipe: GenerateRecipe, runs: Path = Path("runs")) -> Path:
         if run.is_complete(name):
             print(f"{name}: all rows are there; reused")
             continue
+        print(f"{name}: loading", flush=True)
         model = LanguageModel.load(what.get("adapter"), what.get("base"), recipe.dtype)
         run.add_likelihoods(name, model)
         run.add_drawings(name, model, GRAMMAR, len(run.prompts))

@@ -38,12 +38,14 @@ def train(arguments: list[str]) -> Path:
         return folder
     run = load_run(config)
     trainer = run.trainer()
+    say = trainer.accelerator.print
+    say(f"{run.base.hub_id}: {len(run.data['train']):,} training sprites; measuring {config.recipe.eval_sprites} held-out ones")
     before = run.measure(trainer)
     result = trainer.train(resume_from_checkpoint=run.last_checkpoint())
     after = run.measure(trainer)
     if trainer.is_world_process_zero():
         run.write(folder, trainer, {"before": before, "after": after, "train_seconds": result.metrics["train_runtime"]})
-        print(f"{folder}: bits per pixel {before['bits_per_pixel']:.3f} before, {after['bits_per_pixel']:.3f} after")
+        say(f"{folder}: bits per pixel {before['bits_per_pixel']:.3f} before, {after['bits_per_pixel']:.3f} after")
     trainer.accelerator.wait_for_everyone()  # a process that leaves early can hang the others at exit
     trainer.end()
     return folder

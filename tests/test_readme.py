@@ -76,7 +76,7 @@ def small(command: str, model: Path) -> list[str]:
 
 
 def run(command: list[str], place: Path) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=400, env=environment)
 
 

@@ -18,7 +18,8 @@ def adapter(smollm2, reef, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "real"
     flags = {
         "model_name_or_path": "smollm2-135m", "dataset": reef, "output_dir": out, "lora_r": 16, "lora_dropout": 0,
-        "lora_target_modules": "all-linear", "dtype": "bfloat16", "bf16": "true", "use_cpu": "true", "attn_implementation": "eager",
+        "lora_target_modules": "all-linear",
+        "dtype": "bfloat16", "bf16": "true", "use_cpu": "true", "attn_implementation": "eager",
         "per_device_train_batch_size": 4, "max_steps": 40, "save_strategy": "no", "full_head_every": 4, "eval_sprites": 8,
     }  # fmt: skip
     assert main([str(part) for key, value in flags.items() for part in (f"--{key}", value)]) == 0
