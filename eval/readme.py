@@ -3,15 +3,16 @@
     python -m eval.readme runs/smollm2-135m-reef-16
 
 Reads summary.json, recipe.json, references.jsonl, completions.jsonl, palette.json and report.md of the run folder. Writes
-docs/results/<name>/{summary.json,report.md}, docs/strip.png, and what stands between the two markers in README.md.
+docs/results/<name>/{summary.json,report.md,cells.png}, docs/strip.png, and what stands between the two markers in README.md.
 """
 
 import shutil
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 from data_prep import grid_text
-from data_prep.contact_sheet import contact_sheet
+from data_prep.contact_sheet import by_cell, contact_sheet
 from data_prep.errors import InputError
 from data_prep.sprite import Sprite
 from eval.controls import HELD_OUT, NEAREST
@@ -33,21 +34,40 @@ def publish(run: Path, root: Path = REPOSITORY) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("summary.json", "report.md"):
         shutil.copyfile(run / name, folder / name)
-    strip(run, summary["roles"]["adapter"], root / "docs" / "strip.png")
+    rows = drawings(run, summary["roles"]["adapter"])
+    strip(rows, root / "docs" / "strip.png")
+    cells(rows, folder / "cells.png")
     before, rest = readme.split(BEGIN)
     table = short_table(summary, recipe)
     write_atomically(root / "README.md", f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}")
 
 
-def strip(run: Path, adapter: str, out: Path) -> None:
-    """Top row: what the adapter drew for the first prompts; bottom row: the held-out sprites of the same prompts."""
+def drawings(run: Path, adapter: str) -> list[tuple[dict, Sprite, Sprite]]:
+    """(reference row, held-out sprite, what the adapter drew under the grammar) of every prompt, in the run's order."""
     palette = read_palette(run)
-    references = read_rows(run / "references.jsonl", check_reference).rows[:STRIP]
     rows = read_rows(run / "completions.jsonl", check_drawing).rows
-    drawn = {row["request_id"]: row["text"] for row in rows if (row["generator"], row["mode"]) == (adapter, "grammar")}
-    texts = [drawn[reference["request_id"]] for reference in references] + [reference["text"] for reference in references]
-    sprites = [grid_text.read(text, {palette.name: palette}) for text in texts]
-    contact_sheet([s for s in sprites if isinstance(s, Sprite)], columns=STRIP, scale=4, background=(233, 238, 242)).save(out)
+    texts = {row["request_id"]: row["text"] for row in rows if (row["generator"], row["mode"]) == (adapter, "grammar")}
+    references = read_rows(run / "references.jsonl", check_reference).rows
+    found = [
+        (row, *(grid_text.read(t, {palette.name: palette}) for t in (row["text"], texts[row["request_id"]])))
+        for row in references
+    ]
+    return [triple for triple in found if all(isinstance(sprite, Sprite) for sprite in triple[1:])]
+
+
+def strip(found: list[tuple[dict, Sprite, Sprite]], out: Path) -> None:
+    """Top row: what was drawn for the first prompts; bottom row: the held-out sprites of the same prompts."""
+    first = found[:STRIP]
+    sprites = [drawn for _, _, drawn in first] + [held_out for _, held_out, _ in first]
+    contact_sheet(sprites, columns=len(first), scale=4, background=(233, 238, 242)).save(out)
+
+
+def cells(found: list[tuple[dict, Sprite, Sprite]], out: Path) -> None:
+    """What was drawn, by zone and category."""
+    sheet = defaultdict(list)
+    for row, _, drawn in found:
+        sheet[row["zone"], row["category"]].append(drawn)
+    by_cell(sheet, columns=4).save(out)
 
 
 def short_table(summary: dict, recipe: dict) -> str:

@@ -10,6 +10,7 @@ README.md            model card                  training_log.jsonl    loss, spe
 import json
 import os
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,3 +119,23 @@ def model_card(facts: AdapterFacts, metrics: dict) -> str:
         f"\nOn {metrics['eval_sprites']} validation sprites, seed {metrics['seed']}. Use the chat template of this folder.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def write_index(adapters: Path) -> Path:
+    """adapters/README.md: a table of what lies there, every figure out of the adapters' own files."""
+    lines = ["# Adapters", "", "Written by `python -m finetune.adapter_folder adapters`; do not edit.", ""]
+    lines += ["| adapter | base | sizes | sprites seen | bits per pixel before | after | allowed mass | data licences |"]
+    lines += ["|---|---|---|---|---|---|---|---|"]
+    for folder in sorted(path.parent for path in adapters.glob(f"*/{FACTS}")):
+        facts, metrics = AdapterFacts.load(folder), json.loads((folder / METRICS).read_text())
+        bits = [f"{metrics[when]['bits_per_pixel']:.3f}" for when in ("before", "after")]
+        cells = [f"[{facts.name}]({folder.name}/README.md)", facts.base_hub_id, ", ".join(f"{h}x{w}" for h, w in facts.sizes)]
+        cells += [str(facts.sprites_seen), *bits, f"{metrics['after']['allowed_mass']:.4f}", ", ".join(facts.licences)]
+        lines.append("| " + " | ".join(cells) + " |")
+    path = adapters / "README.md"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+if __name__ == "__main__":
+    print(write_index(Path(sys.argv[1])))
