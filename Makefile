@@ -33,4 +33,4 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf .venv runs datasets
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info  # never what was trained or prepared

@@ -85,7 +85,7 @@ def _row_indices(row, forgiven: list[str]) -> list[int] | None:
     if isinstance(row, list) and all(isinstance(k, int) and not isinstance(k, bool) for k in row):
         if "lists of integers" not in forgiven:
             forgiven.append("lists of integers")
-        return [k + 1 for k in row]
+        return [k + 1 if k >= 0 else -1 for k in row]  # −1 stays what it is: no entry
     return None
 
 

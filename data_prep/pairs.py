@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from data_prep import captions, grid_text
+from data_prep.errors import InputError
 from data_prep.sprite import Sprite
 
 SPLITS = ("train", "validation", "test")
@@ -85,6 +86,15 @@ def write_parquet(folder: Path, rows: Iterable[tuple[str, dict]]) -> dict[str, d
 def file_hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_hash(folder: Path) -> str:
+    """SHA-256 of a prepared dataset's rows, by its manifest; raises InputError when there is none."""
+    try:
+        files = json.loads((folder / "manifest.json").read_text())["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"dataset {folder}: no readable manifest.json; run `pixelreef prepare` first") from error
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def share(text: str) -> float:

@@ -2,7 +2,7 @@
 
 Forced tokens (palette, separators, end) are never sampled; they are fed together with the pixel before them. At a
 pixel the output head is cut to the palette's symbols. Noise is keyed by (seed, index, pixel), so a sprite does not
-depend on its batch beyond rounding.
+depend on its batch beyond rounding (which in bfloat16 is enough to change pixels: take float32 to draw one again).
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from data_prep.errors import InputError
 from finetune.cell_tokens import Schedule
@@ -111,24 +112,40 @@ def draw_grids(
     return grid.view(-1, schedule.height, schedule.width).to(torch.uint8).cpu().numpy()
 
 
+class KeyedNoise(LogitsProcessor):
+    """Samples within greedy `generate()`: filters, then adds Gumbel noise keyed by (seed, index, step) of each row.
+
+    keys: (seed, index) of each row; start: length of the padded prompts.
+    """
+
+    def __init__(self, keys: Sequence[tuple[int, int]], start: int, sampling: Sampling):
+        self.keys, self.start, self.sampling = keys, start, sampling
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        step = input_ids.shape[1] - self.start
+        noise = np.stack([step_noise(*key, step, scores.shape[-1]) for key in self.keys])
+        return keep_likely(scores.float() / self.sampling.temperature, self.sampling) + torch.from_numpy(noise).to(scores.device)
+
+
+def step_noise(seed: int, index: int, step: int, entries: int) -> np.ndarray:
+    """(entries,) float32 standard Gumbel noise of one step of an unconstrained answer."""
+    generator = np.random.Generator(np.random.Philox(key=[seed, index], counter=[0, 0, step, 1]))
+    return generator.gumbel(size=entries).astype(np.float32)
+
+
 @torch.inference_mode()
 def write_freely(
-    model, tokens, prompts: Sequence[Sequence[int]], seed: int, sampling: Sampling, max_new_tokens: int
-) -> list[str]:
-    """Plain `generate()` without any constraint: the text of each answer, up to its end-of-turn token."""
+    model, end_id: int, prompts: Sequence[Sequence[int]], keys: Sequence[tuple[int, int]], sampling: Sampling, max_new_tokens: int
+) -> list[list[int]]:
+    """Plain `generate()` without any constraint: the ids of each answer, up to its end-of-turn token."""
     longest = max(map(len, prompts))
     device = causal_model(model).get_output_embeddings().weight.device
-    ids = torch.tensor([[tokens.end_id] * (longest - len(p)) + list(p) for p in prompts], device=device)
+    ids = torch.tensor([[end_id] * (longest - len(p)) + list(p) for p in prompts], device=device)
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device)
-    torch.manual_seed(seed)
-    greedy = sampling.temperature == 0
-    how = {} if greedy else {"temperature": sampling.temperature, "top_k": sampling.top_k, "top_p": sampling.top_p}
-    if sampling.min_p and not greedy:
-        how["min_p"] = sampling.min_p
+    noise = LogitsProcessorList([KeyedNoise(keys, longest, sampling)] if sampling.temperature else [])
     out = model.generate(
-        input_ids=ids, attention_mask=mask, do_sample=not greedy, **how, max_new_tokens=max_new_tokens,
-        eos_token_id=tokens.end_id, pad_token_id=tokens.end_id,
+        input_ids=ids, attention_mask=mask, do_sample=False, logits_processor=noise, max_new_tokens=max_new_tokens,
+        eos_token_id=end_id, pad_token_id=end_id,
     )  # fmt: skip
     answers = [row[longest:].tolist() for row in out]
-    answers = [row[: row.index(tokens.end_id)] if tokens.end_id in row else row for row in answers]
-    return [tokens.tokenizer.decode(row) for row in answers]
+    return [row[: row.index(end_id)] if end_id in row else row for row in answers]

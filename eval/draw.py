@@ -20,8 +20,8 @@ def draw_files(options) -> list[Path]:
     print(f"loading {adapter or options.base}", file=sys.stderr)
     model = LanguageModel.load(adapter, options.base)
     sampling = Sampling(options.temperature, top_p=options.top_p)
-    sprites = model.draw(options.caption, options.n, options.seed, options.size, sampling)
     files = [options.out] if options.n == 1 else [options.out.with_stem(f"{options.out.stem}-{i}") for i in range(options.n)]
+    sprites = model.sprites(options.caption, options.n, options.seed, options.size, sampling)
     for index, (file, sprite) in enumerate(zip(files, sprites, strict=True)):
         write_png(file, sprite, options.scale, {"seed": options.seed, "index": index, "temperature": options.temperature})
         print(file)
@@ -37,19 +37,18 @@ def check(options) -> None:
         raise InputError(f"--n {options.n}: it takes 1 to 10000")
     if not 1 <= options.scale <= 64:
         raise InputError(f"--scale {options.scale}: it takes 1 to 64")
-    if options.seed < 0:
-        raise InputError(f"--seed {options.seed}: it takes 0 or more")
     if options.out.suffix.lower() != ".png" or not options.out.parent.is_dir():
         raise InputError(f"--out {options.out}: must end in .png, in a folder that exists")
 
 
 def newest_adapter(*folders: Path) -> Path:
     """The adapter that was written last below the first of these folders that has one."""
+    from finetune.adapter_folder import FACTS
+
     for folder in folders:
-        found = sorted(folder.glob("**/adapter_config.json"), key=lambda path: path.stat().st_mtime)
-        found = [path.parent for path in found if "checkpoint-" not in str(path)]
+        found = sorted(folder.glob(f"**/[!.]*/{FACTS}"), key=lambda path: path.stat().st_mtime)
         if found:
-            return found[-1]
+            return found[-1].parent
     raise InputError("no adapter is here; train one (`make demo`), or give --adapter FOLDER or --base NAME")
 
 

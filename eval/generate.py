@@ -10,6 +10,8 @@ next missing row. About 0.5 s a 16×16 drawing of a 135M model on two cores, and
 import difflib
 import hashlib
 import json
+import os
+import re
 import subprocess
 import sys
 import time
@@ -22,11 +24,13 @@ import yaml
 
 from data_prep import grid_text
 from data_prep.errors import InputError
+from data_prep.pairs import content_hash
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from eval.controls import all_controls
 from eval.generators import GRAMMAR, UNCONSTRAINED, LanguageModel, Request
-from eval.run_folder import write_atomically
+from eval.run_folder import read_json, write_atomically
+from finetune.base_models import PACKAGED
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONTROL = "control"
@@ -53,9 +57,18 @@ class GenerateRecipe:
     batch_size: int = 16
     dtype: str = "bfloat16"
 
-    @property
-    def hash(self) -> str:
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+    def __post_init__(self):
+        if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-]+", self.name) or self.name.startswith("."):
+            raise InputError(f"recipe: name {self.name!r} must be one word, for it names a folder")
+        for name, what in self.generators.items() if isinstance(self.generators, dict) else [("generators", None)]:
+            if not isinstance(what, dict) or not what or not set(what) <= {"adapter", "base"}:
+                raise InputError(f"recipe: generator {name!r} needs 'adapter: FOLDER', 'base: NAME' or both")
+        for key in ("prompts", "unconstrained", "likelihoods", "seed", "batch_size"):
+            value, least = getattr(self, key), key in ("prompts", "batch_size")
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"recipe: {key} is {value!r}; it takes a whole number from {int(least)}")
+        if not isinstance(self.roles, dict) or not set(self.roles.values()) <= set(self.generators):
+            raise InputError("recipe: roles must name generators, as {adapter: NAME, base: NAME}")
 
 
 def read_recipe(path: Path) -> GenerateRecipe:
@@ -109,66 +122,80 @@ def choose_prompts(rows: list[tuple[dict, Sprite]], count: int, seed: int) -> li
 
 
 class JsonLines:
-    """An append-only .jsonl: a torn last line is cut off when it is opened, each batch is flushed."""
+    """An append-only .jsonl; a torn last line is cut off when it is opened. Raises InputError for a damaged one."""
 
     def __init__(self, path: Path, key: tuple[str, ...]):
-        self.path, self.key, self.done = path, key, set()
-        if path.exists():
-            whole = path.read_bytes()
-            whole = whole[: whole.rfind(b"\n") + 1]
-            path.write_bytes(whole)
+        self.path, self.key = path, key
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            write_atomically(path, whole)
+        try:
             self.done = {tuple(json.loads(line)[k] for k in key) for line in whole.splitlines()}
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: a line is damaged ({error!r}); remove the file, it will be drawn again") from error
 
     def append(self, rows: list[dict]) -> None:
         with open(self.path, "a", encoding="utf-8") as file:
             file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         self.done |= {tuple(row[k] for k in self.key) for row in rows}
 
-    def missing(self, **fixed) -> callable:
-        return lambda request_id: tuple({**fixed, "request_id": request_id}[k] for k in self.key) not in self.done
+    def lacks(self, *key: str) -> bool:
+        return key not in self.done
 
 
 class Run:
-    """One run folder being filled."""
+    """One run folder being filled. Its identity covers recipe, weights and data: other ones are refused, never mixed."""
 
     def __init__(self, recipe: GenerateRecipe, folder: Path):
         from finetune.adapter_folder import load_palette
 
         self.recipe, self.folder, self.dataset = recipe, folder, Path(recipe.dataset)
         self.palette = load_palette(self.dataset)
-        self.training = [sprite for _, sprite in read_split(self.dataset, "train", self.palette)]
+        self.training = read_split(self.dataset, "train", self.palette)
         self.prompts = choose_prompts(read_split(self.dataset, "test", self.palette), recipe.prompts, recipe.seed)
+        if not self.prompts:
+            raise InputError(f"dataset {self.dataset}: no test sprites; prepare it from more sprites")
+        self.hash = identity(recipe)
         self._claim()
         self.completions = JsonLines(folder / "completions.jsonl", ("generator", "mode", "request_id"))
         self.likelihoods = JsonLines(folder / "likelihoods.jsonl", ("generator", "condition", "request_id"))
 
     def _claim(self) -> None:
-        """Makes the folder, or sees that it belongs to this recipe."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Makes the folder, or sees that it belongs to this very run."""
         path = self.folder / "recipe.json"
-        if path.exists() and json.loads(path.read_text()).get("recipe_hash") != self.recipe.hash:
-            raise InputError(f"{self.folder}: holds a run of another recipe; choose another name or remove it")
-        write_atomically(path, json.dumps(self._about(), indent=1))
+        if path.exists() and read_json(path).get("recipe_hash") != self.hash:
+            raise InputError(f"{self.folder}: holds a run of another recipe, adapter or dataset; remove it or take another name")
+        about = self._about()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write_training()
         write_atomically(self.folder / "palette.json", json.dumps(self.palette.to_json()))
         lines = [json.dumps(_reference(key, sprite), ensure_ascii=False) + "\n" for key, sprite in self.prompts]
         write_atomically(self.folder / "references.jsonl", "".join(lines))
+        write_atomically(path, json.dumps(about, indent=1))
+
+    def _write_training(self) -> None:
+        """The training sprites of the prompts' size, for memorisation and for the critic, with their categories."""
         shape = self.prompts[0][1].grid.shape
-        grids = [sprite.grid for sprite in self.training if sprite.grid.shape == shape]
-        np.savez_compressed(self.folder / "training.npz", grids=np.array(grids, np.uint8))
+        sprites = [sprite for _, sprite in self.training if sprite.grid.shape == shape]
+        grids = np.array([sprite.grid for sprite in sprites], np.uint8)
+        categories = np.array([sprite.tags.get("category", "") for sprite in sprites], dtype=str)
+        np.savez_compressed(self.folder / ".training.npz", grids=grids, categories=categories)
+        os.replace(self.folder / ".training.npz", self.folder / "training.npz")
 
     def _about(self) -> dict:
-        from finetune.adapter_folder import AdapterFacts
+        """recipe.json: what was asked for, without the places of this machine, and what it stands on."""
+        from finetune.adapter_folder import LOG, AdapterFacts
 
-        manifest = json.loads((self.dataset / "manifest.json").read_text())
-        about = asdict(self.recipe) | {"recipe_hash": self.recipe.hash, "palette_hash": self.palette.hash}
-        about |= {"dataset_hash": manifest["recipe_hash"], "size": self.prompts[0][1].height, "commit": commit()}
-        adapter = self.recipe.generators.get(self.recipe.roles.get("adapter", ""), {}).get("adapter")
+        about = published(self.recipe) | {"recipe_hash": self.hash, "palette_hash": self.palette.hash, "commit": commit()}
+        about |= {"dataset_hash": content_hash(self.dataset), "size": self.prompts[0][1].height}
+        adapter = self.recipe.generators.get(self.recipe.roles.get("adapter"), {}).get("adapter")
         if adapter:
             facts = AdapterFacts.load(Path(adapter))
             about |= {"sprites_seen": facts.sprites_seen, "training": vars(facts)}
-            log = Path(adapter) / "training_log.jsonl"
-            if log.exists():
-                write_atomically(self.folder / "training_log.jsonl", log.read_text())
+            if (Path(adapter) / LOG).exists():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                write_atomically(self.folder / LOG, (Path(adapter) / LOG).read_text())
         return about
 
     def request(self, index: int, caption: str, sprite: Sprite) -> Request:
@@ -182,14 +209,14 @@ class Run:
             "request_id": key, "generator": generator, "kind": kind, "mode": mode, "caption": sprite.caption,
             "height": sprite.height, "width": sprite.width, "palette": self.palette.name, "seed": self.recipe.seed,
             "index": index, "text": text, "valid": error is None, "error": error, "seconds": seconds, "tokens": tokens,
-            "recipe_hash": self.recipe.hash, "palette_hash": self.palette.hash,
+            "recipe_hash": self.hash, "palette_hash": self.palette.hash,
         }  # fmt: skip
 
     def add_controls(self) -> None:
         held_out = [sprite for _, sprite in self.prompts]
         rows = []
-        for name, kind, index, sprite in all_controls(held_out, self.training, self.recipe.seed):
-            if self.completions.missing(generator=name, mode=CONTROL)(self.prompts[index][0]):
+        for name, kind, index, sprite in all_controls(held_out, [sprite for _, sprite in self.training], self.recipe.seed):
+            if self.completions.lacks(name, CONTROL, self.prompts[index][0]):
                 rows.append(self.row(name, kind, CONTROL, index, grid_text.encode(sprite.grid, self.palette), 0.0, 0))
         self.completions.append(rows)
 
@@ -197,11 +224,9 @@ class Run:
         from eval.decoding import Sampling
 
         sampling = Sampling(self.recipe.temperature, top_p=self.recipe.top_p)
-        missing = self.completions.missing(generator=name, mode=mode)
-        todo = [i for i, (key, _) in enumerate(self.prompts[:count]) if missing(key)]
+        todo = [i for i, (key, _) in enumerate(self.prompts[:count]) if self.completions.lacks(name, mode, key)]
         for batch in _batches(todo, self.recipe.batch_size, f"{name}: drawing, {mode}"):
             requests = [self.request(i, self.prompts[i][1].caption, self.prompts[i][1]) for i in batch]
-            model.refuse(requests[0])
             drawings = list(model.answer(requests, sampling, mode, self.recipe.batch_size))
             rows = [self.row(name, "model", mode, i, d.text, d.seconds, d.tokens) for i, d in zip(batch, drawings, strict=True)]
             self.completions.append(rows)
@@ -209,10 +234,9 @@ class Run:
     def add_likelihoods(self, name: str, model: LanguageModel) -> None:
         held_out = [sprite for _, sprite in self.prompts[: self.recipe.likelihoods]]
         captions = {"caption": [s.caption for s in held_out], "empty": [""] * len(held_out)}
-        captions["shuffled"] = [s.caption for s in held_out[len(held_out) // 2 :] + held_out[: len(held_out) // 2]]
+        captions["shuffled"] = other_captions(held_out)
         for condition, words in captions.items():
-            missing = self.likelihoods.missing(generator=name, condition=condition)
-            todo = [i for i in range(len(held_out)) if missing(self.prompts[i][0])]
+            todo = [i for i in range(len(held_out)) if self.likelihoods.lacks(name, condition, self.prompts[i][0])]
             for batch in _batches(todo, self.recipe.batch_size, f"{name}: bits, {condition}"):
                 requests = [self.request(i, words[i], held_out[i]) for i in batch]
                 found = model.likelihoods(requests, [held_out[i] for i in batch])
@@ -224,6 +248,44 @@ class Run:
         wanted += [(name, UNCONSTRAINED, key) for key, _ in self.prompts[: self.recipe.unconstrained]]
         bits = {(name, c, key) for c in ("caption", "empty", "shuffled") for key, _ in self.prompts[: self.recipe.likelihoods]}
         return set(wanted) <= self.completions.done and bits <= self.likelihoods.done
+
+
+def other_captions(sprites: list[Sprite]) -> list[str]:
+    """For each sprite another one's caption: the rotation with the fewest pairs that share caption, zone or category."""
+
+    def shared(shift: int) -> int:
+        pairs = zip(sprites, sprites[shift:] + sprites[:shift], strict=True)
+        return sum(
+            (a.caption == b.caption) + sum(a.tags.get(tag) == b.tags.get(tag) for tag in ("zone", "category")) for a, b in pairs
+        )
+
+    shift = min(range(1, len(sprites)), key=shared, default=0)
+    return [sprite.caption for sprite in sprites[shift:] + sprites[:shift]]
+
+
+def identity(recipe: GenerateRecipe) -> str:
+    """SHA-256 of the recipe, the rows of its dataset and the weights of its generators, wherever they lie."""
+    from finetune.adapter_folder import AdapterFacts
+    from finetune.base_models import file_sha256, resolve
+
+    weights = {}
+    for name, what in recipe.generators.items():
+        adapter = what.get("adapter")
+        if adapter:
+            AdapterFacts.load(Path(adapter))
+        lora = file_sha256(Path(adapter) / "adapter_model.safetensors") if adapter else ""
+        weights[name] = [lora, resolve(what["base"]).sha256 if "base" in what else ""]
+    asked = asdict(recipe) | {"dataset": content_hash(Path(recipe.dataset)), "generators": weights}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def published(recipe: GenerateRecipe) -> dict:
+    """The recipe with folders by their last names: what a report may show."""
+    generators = {
+        name: {key: value if key == "base" and value in PACKAGED else Path(value).name for key, value in what.items()}
+        for name, what in recipe.generators.items()
+    }
+    return asdict(recipe) | {"dataset": Path(recipe.dataset).name, "generators": generators}
 
 
 def _reference(key: str, sprite: Sprite) -> dict:

@@ -10,7 +10,7 @@ from data_prep import grid_text
 from data_prep.captions import messages
 from data_prep.errors import InputError
 from data_prep.palette import Palette
-from data_prep.sprite import Sprite
+from data_prep.sprite import MAX_SIDE, MIN_SIDE, Sprite
 
 GRAMMAR, UNCONSTRAINED = "grammar", "unconstrained"
 SPARE_TOKENS = 32  # an unconstrained answer may run on by this much before it is cut
@@ -50,7 +50,10 @@ class LanguageModel:
         base: by default the packaged model that the adapter names. dtype: bfloat16 by default.
         Raises InputError for a folder that is no adapter or a base that is not to be had.
         """
-        from finetune.adapter_folder import AdapterFacts, load_palette
+        import torch
+        from safetensors import SafetensorError
+
+        from finetune.adapter_folder import AdapterFacts, load_palette, read_template
         from finetune.base_models import load_model, load_tokenizer, resolve
         from finetune.cell_tokens import CellTokens
 
@@ -60,12 +63,22 @@ class LanguageModel:
         if facts is not None:
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, str(adapter))
-            tokenizer.chat_template = (Path(adapter) / "chat_template.jinja").read_text()
+            tokenizer.chat_template = read_template(Path(adapter))
+            try:
+                model = PeftModel.from_pretrained(model, str(adapter))
+            except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+                why = str(error).strip().splitlines()[0][:200]
+                raise InputError(f"adapter {adapter}: does not fit base model {found.location}: {why}") from error
+        if torch.cuda.is_available():
+            model = model.to("cuda")
         return cls(model, CellTokens(tokenizer), facts, None if facts is None else load_palette(Path(adapter)))
 
     def refuse(self, request: Request) -> None:
-        """Raises InputError for a size or palette that the adapter was not trained on."""
+        """Raises InputError for what cannot be drawn, or a size or palette that the adapter was not trained on."""
+        if not all(MIN_SIDE <= side <= MAX_SIDE for side in (request.height, request.width)):
+            raise InputError(f"size {request.height}x{request.width}: a side has {MIN_SIDE} to {MAX_SIDE} pixels")
+        if not 0 <= request.seed < 2**63:
+            raise InputError(f"seed {request.seed}: it takes 0 to 2^63 - 1")
         if self.facts is None:
             return
         if (request.height, request.width) not in self.facts.sizes:
@@ -78,7 +91,12 @@ class LanguageModel:
         return [self.tokens.prompt_ids(messages(r.caption, r.height, r.width, r.palette)) for r in requests]
 
     def answer(self, requests: Sequence[Request], sampling, mode: str = GRAMMAR, batch_size: int = 16) -> Iterator[Drawing]:
-        """Drawings in the order of the requests; those of one size and palette that stand together share batches."""
+        """Drawings in the order of the requests; those of one size and palette that stand together share batches.
+
+        Raises InputError, before anything is drawn, for a request that `refuse` refuses.
+        """
+        for request in requests:
+            self.refuse(request)
         for _, alike in groupby(requests, key=lambda r: (r.height, r.width, r.palette.hash, r.palette.name)):
             alike = list(alike)
             for start in range(0, len(alike), batch_size):
@@ -89,29 +107,36 @@ class LanguageModel:
 
         first = batch[0]
         schedule = self.tokens.schedule(first.palette, first.height, first.width)
+        keys = [(r.seed, r.index) for r in batch]
         started = time.perf_counter()
         if mode == GRAMMAR:
-            grids = draw_grids(self.model, self.prompts(batch), schedule, [(r.seed, r.index) for r in batch], sampling)
+            grids = draw_grids(self.model, self.prompts(batch), schedule, keys, sampling)
             texts = [grid_text.encode(grid, first.palette) for grid in grids]
         else:
             length = len(schedule.ids) + SPARE_TOKENS
-            texts = write_freely(self.model, self.tokens, self.prompts(batch), first.seed + first.index, sampling, length)
+            answers = write_freely(self.model, self.tokens.end_id, self.prompts(batch), keys, sampling, length)
+            texts = [self.tokens.tokenizer.decode(answer) for answer in answers]
         seconds = (time.perf_counter() - started) / len(batch)
         return [Drawing(text, seconds, len(self.tokens.completion_ids(text))) for text in texts]
 
-    def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
-        """n sprites for a caption, in the adapter's palette (reef64 without one) and its smallest size unless told."""
+    def sprites(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> Iterator[Sprite]:
+        """n sprites for a caption, batch by batch, in the adapter's palette (reef64 without one).
+
+        size: pixels a side; by default the adapter's smallest, 16 without one.
+        """
         from data_prep.palette import named
         from eval.decoding import Sampling
 
         palette = self.palette or named("reef64")
-        height, width = (size, size) if size else self.facts.sizes[0] if self.facts else (16, 16)
+        height, width = (size, size) if size is not None else self.facts.sizes[0] if self.facts else (16, 16)
         requests = [Request(caption, height, width, palette, seed, index) for index in range(n)]
-        for request in requests[:1]:
-            self.refuse(request)
-        drawings = self.answer(requests, sampling or Sampling())
-        sprites = [grid_text.read(drawing.text, {palette.name: palette}) for drawing in drawings]
-        return [Sprite(s.grid, palette, caption, source=self.facts.name if self.facts else "base model") for s in sprites]
+        for drawing in self.answer(requests, sampling or Sampling()):
+            grid = grid_text.read(drawing.text, {palette.name: palette}).grid
+            yield Sprite(grid, palette, caption, source=self.facts.name if self.facts else "base model")
+
+    def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
+        """The same as a list."""
+        return list(self.sprites(caption, n, seed, size, sampling))
 
     def likelihoods(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> Iterator:
         """A `finetune.likelihood.Likelihood` of each given sprite as the answer to its request."""

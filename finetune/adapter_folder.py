@@ -37,20 +37,25 @@ class AdapterFacts:
     tasks: tuple[str, ...]
     sprites_seen: int
     licences: tuple[str, ...]
+    attributions: tuple[str, ...]
 
     @classmethod
     def load(cls, folder: Path) -> "AdapterFacts":
         """Raises InputError when the folder is no adapter of ours."""
         try:
             data = json.loads((folder / FACTS).read_text())
-            lists = {
-                "sizes": tuple(map(tuple, data["sizes"])),
-                "tasks": tuple(data["tasks"]),
-                "licences": tuple(data["licences"]),
-            }
-            return cls(**data | lists)
+            lists = {key: tuple(data[key]) for key in ("tasks", "licences", "attributions")}
+            return cls(**data | lists | {"sizes": tuple(map(tuple, data["sizes"]))})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"adapter {folder}: {FACTS} is missing or damaged: {error!r}") from error
+
+
+def read_template(folder: Path) -> str:
+    """The chat template that the adapter was trained with; raises InputError when it is missing."""
+    try:
+        return (folder / "chat_template.jinja").read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"adapter {folder}: chat_template.jinja cannot be read: {error}") from error
 
 
 def load_palette(folder: Path) -> Palette:
@@ -89,6 +94,15 @@ def write_adapter(
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def round_lora(model) -> None:
+    """Rounds the trained weights to what is stored, so that what is measured is what is published."""
+    import torch
+
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(torch.bfloat16).to(parameter.dtype)
+
+
 def _save_lora(model, folder: Path, base_hub_id: str) -> None:
     import torch
     from peft import get_peft_model_state_dict
@@ -105,18 +119,24 @@ def _save_lora(model, folder: Path, base_hub_id: str) -> None:
 
 
 def model_card(facts: AdapterFacts, metrics: dict) -> str:
-    """README.md with the fields that the hub expects; every figure comes out of `metrics`."""
+    """README.md with the fields that the hub expects; every figure comes out of `metrics`.
+
+    No licence is claimed for the whole: it follows from the base model's and from the data's, which are named.
+    """
     header = {"base_model": facts.base_hub_id, "library_name": "peft", "pipeline_tag": "text-generation"}
-    header |= {"tags": ["pixel-art", "lora", "pixelreef"], "license": "apache-2.0"}
+    header |= {"tags": ["pixel-art", "lora", "pixelreef"]}
     sizes = ", ".join(f"{h}x{w}" for h, w in facts.sizes)
+    before, after = metrics["before"], metrics["after"]
     lines = [
         f"---\n{yaml.safe_dump(header)}---\n\n# {facts.name}\n",
         f"A LoRA that draws sprites of {sizes} as grid text. Trained on {facts.sprites_seen} sprites.\n",
         f"Base: `{facts.base_hub_id}` (SHA-256 of the weights used: `{facts.base_sha256 or 'from the hub'}`).",
-        f"Data licences: {', '.join(facts.licences)}. Palette hash: `{facts.palette_hash}`.\n",
+        f"Palette hash: `{facts.palette_hash}`. Dataset hash: `{facts.dataset_hash}`.\n",
         "| metric | before | after |\n|---|---|---|",
-        *(f"| {key} | {metrics['before'][key]:.4f} | {metrics['after'][key]:.4f} |" for key in metrics["after"]),
-        f"\nOn {metrics['eval_sprites']} validation sprites, seed {metrics['seed']}. Use the chat template of this folder.",
+        *(f"| {key} | {before[key]:.4f} | {after[key]:.4f} |" for key in after if key != "sprites"),
+        f"\nOn {after['sprites']} validation sprites, seed {metrics['seed']}. Use the chat template of this folder.",
+        f"\nData licences: {', '.join(facts.licences)}. Attribution:\n",
+        *(f"- {attribution}" for attribution in facts.attributions),
     ]
     return "\n".join(lines) + "\n"
 
@@ -138,4 +158,4 @@ def write_index(adapters: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(write_index(Path(sys.argv[1])))
+    print(write_index(Path(*sys.argv[1:2])))

@@ -7,6 +7,7 @@ installed. GGUF weights are converted once to safetensors (a model loaded straig
 quantised and cannot be trained) and kept under PIXELREEF_CACHE, by default `~/.cache/pixelreef`, by their SHA-256.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 
+DTYPES = ("float32", "bfloat16", "float16")
 PROVENANCE = "pixelreef.json"  # written into converted folders: hub id and SHA-256 of the source
 
 
@@ -58,7 +60,7 @@ PACKAGED = {
 class BaseModel:
     """Where a base model lies (folder, or hub id when it is not here) and what adapters call it.
 
-    sha256: of the weights' file (of the GGUF for converted ones), or '' when it comes from the hub.
+    sha256: of the weights (`_weights_sha256`; of the GGUF for converted ones), or '' when they come from the hub.
     """
 
     location: str
@@ -95,10 +97,16 @@ def _resolve_folder(path: Path) -> BaseModel:
         provenance = json.loads((path / PROVENANCE).read_text())
         return BaseModel(str(path), provenance["hub_id"], provenance["sha256"])
     if (path / "config.json").is_file():
-        return BaseModel(str(path), path.resolve().name, file_sha256(weights[0]) if weights else "")
+        return BaseModel(str(path), path.resolve().name, _weights_sha256(weights))
     if len(ggufs) == 1:
         return _convert(ggufs[0], ggufs[0].stem)
     raise InputError(f"base model {path}: needs config.json (with *.safetensors) or one *.gguf; found neither")
+
+
+def _weights_sha256(files: list[Path]) -> str:
+    """Of one file its SHA-256; of shards the SHA-256 of theirs, in the order of their names; '' without weights."""
+    digests = [file_sha256(file) for file in files]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest() if digests else ""
 
 
 def file_sha256(path: Path) -> str:
@@ -142,9 +150,10 @@ class _staging:
         return self.path
 
     def __exit__(self, kind, error, trace):
-        if kind is None and not (self.folder / PROVENANCE).is_file():
-            shutil.rmtree(self.folder, ignore_errors=True)
-            os.replace(self.path, self.folder)
+        if kind is None:
+            self.path.chmod(0o755)
+            with contextlib.suppress(OSError):  # another process was first; its folder is as good
+                os.replace(self.path, self.folder)
         shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -179,8 +188,11 @@ def _convert_into(gguf: Path, out: Path) -> None:
 
     print(f"{gguf.name}: converting once to safetensors", flush=True)
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    AutoTokenizer.from_pretrained(**source).save_pretrained(out)
-    loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    try:
+        AutoTokenizer.from_pretrained(**source).save_pretrained(out)
+        loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    except Exception as error:  # the reader of a damaged file fails in many ways
+        raise InputError(f"{gguf}: cannot be read as a GGUF model: {str(error).splitlines()[0][:200]}") from error
     config = type(loaded.config)(**{k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"})
     config.tie_word_embeddings = _is_tied(loaded)
     model = type(loaded)(config).to(torch.bfloat16)
@@ -199,7 +211,9 @@ def load_tokenizer(base: BaseModel):
     from transformers import AutoTokenizer
 
     tokenizer = _from_pretrained(AutoTokenizer, base)
-    if "enable_thinking" in (tokenizer.chat_template or ""):
+    if not tokenizer.chat_template:
+        raise InputError(f"base model {base.location}: has no chat template; take its instruct version")
+    if "enable_thinking" in tokenizer.chat_template:
         tokenizer.chat_template = "{%- set enable_thinking = false %}" + tokenizer.chat_template
     return tokenizer
 
@@ -209,6 +223,8 @@ def load_model(base: BaseModel, dtype: str = "bfloat16", **options):
     import torch
     from transformers import AutoModelForCausalLM
 
+    if dtype not in DTYPES:
+        raise InputError(f"dtype {dtype!r}: unknown; there are {', '.join(DTYPES)}")
     return _from_pretrained(AutoModelForCausalLM, base, dtype=getattr(torch, dtype), **options)
 
 

@@ -19,7 +19,15 @@ class StepLine(TrainerCallback):
         self.log_path, self.sprites_per_step = log_path, sprites_per_step
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.started, self.first_step = time.perf_counter(), state.global_step
+        """Forgets logged steps that a resumed run will take again, and carries on their clock."""
+        self.started, self.first_step, self.seconds_before = time.perf_counter(), state.global_step, 0.0
+        if not state.is_world_process_zero:
+            return
+        # a kill can tear the last line off; what it said will be said again
+        lines = self.log_path.read_text().rpartition("\n")[0].splitlines() if self.log_path.exists() else []
+        kept = [row for row in map(json.loads, lines) if row["step"] <= state.global_step]
+        self.seconds_before = kept[-1]["seconds"] if kept else 0.0
+        self.log_path.write_text("".join(json.dumps(row) + "\n" for row in kept))
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if not state.is_world_process_zero or "loss" not in logs:
@@ -44,7 +52,7 @@ class StepLine(TrainerCallback):
             "bits_per_token": logs["loss"] / math.log(2),
             "grad_norm": logs.get("grad_norm"),
             "learning_rate": logs.get("learning_rate"),
-            "seconds": round(seconds, 2),
+            "seconds": round(self.seconds_before + seconds, 2),
             "sprites_per_second": steps * self.sprites_per_step / seconds,
             "tokens_per_second": logs.get("num_tokens", 0) / seconds,
             "memory_gb": peak_memory_gb(),

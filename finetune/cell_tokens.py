@@ -69,9 +69,10 @@ class CellTokens:
         return ids[0]
 
     def _check_stock_tokenisation(self) -> None:
-        """Every pair of symbols once, in rows of 16, as a drawing in each way of writing a palette."""
+        """Every pair of symbols once, and each symbol at both ends of a row, in each way of writing a palette."""
         pairs = np.stack(np.meshgrid(np.arange(64), np.arange(64)), -1).reshape(-1)
-        for number, rows in enumerate(np.split(pairs.reshape(-1, 16), 8)):
+        ends = np.arange(64)[:, None].repeat(4, 1)
+        for number, rows in enumerate([*np.split(pairs.reshape(-1, 16), 8), ends, ends]):
             palette = named("reef64") if number % 2 else Palette(FREE, named("reef64").colours)
             text = encode(rows.astype(np.uint8), palette)
             if self._ids(text) != self.schedule(palette, *rows.shape).fill(rows).tolist()[:-1]:

@@ -8,14 +8,16 @@ import dataclasses
 import difflib
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import takewhile
+from enum import Enum
 from pathlib import Path
 
 import yaml
 from trl import ModelConfig, SFTConfig, TrlParser
 
 from data_prep.errors import InputError
+from data_prep.pairs import content_hash
 
 
 @dataclass
@@ -47,18 +49,27 @@ class GridSFTConfig(SFTConfig):
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A resolved run: own keys, TRL's training arguments, TRL's model arguments."""
+    """A resolved run: own keys, TRL's training arguments, TRL's model arguments.
+
+    given: the keys that file and flags set, with their parsed values; dataset_hash: of the dataset's rows.
+    """
 
     recipe: Recipe
     training: GridSFTConfig
     model: ModelConfig
-    given: dict  # the keys that file and flags set, by name
+    given: dict
+    dataset_hash: str
+
+    def published(self, base_name: str) -> dict:
+        """What was asked for, without the places of this machine: the recipe that travels with an adapter."""
+        asked = {key: value for key, value in self.given.items() if key != "output_dir"}
+        return asked | {"dataset": Path(self.recipe.dataset).name, "model_name_or_path": base_name}
 
     @property
     def hash(self) -> str:
-        """SHA-256 of what was asked for, without where it is written."""
-        asked = {k: v for k, v in self.given.items() if k != "output_dir"}
-        return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+        """SHA-256 of what was asked for and of the dataset's rows, without where anything lies."""
+        asked = self.published(Path(self.model.model_name_or_path).name) | {"dataset": self.dataset_hash}
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 DATACLASSES = (Recipe, GridSFTConfig, ModelConfig)
@@ -68,7 +79,7 @@ def valid_keys() -> set[str]:
     return {f.name for cls in DATACLASSES for f in dataclasses.fields(cls) if f.init}
 
 
-def check_keys(keys: dict, file: str) -> None:
+def check_keys(keys: Iterable[str], file: str) -> None:
     """Raises InputError for the first key that no dataclass has, with the nearest that exists."""
     for key in keys:
         if key not in valid_keys():
@@ -78,41 +89,45 @@ def check_keys(keys: dict, file: str) -> None:
 
 def parse(arguments: list[str]) -> RunConfig:
     """Command-line arguments (`--config FILE --key value …`) → resolved run. Raises InputError in one line."""
-    given = _given(arguments)
+    arguments = [part for a in arguments for part in (a.split("=", 1) if a.startswith("--config=") else [a])]
+    names = _given(arguments)
     parser = TrlParser(DATACLASSES)
+    parser.error = _raise  # argparse would print its whole usage
     try:
         recipe, training, model = parser.parse_args_and_config(arguments)
     except (ValueError, TypeError) as error:
         raise InputError(f"recipe: {str(error).splitlines()[0]}") from error
     if not model.model_name_or_path:
         raise InputError("recipe: model_name_or_path is missing; give a packaged name, a folder, a GGUF file or a hub id")
-    if not Path(recipe.dataset, "manifest.json").is_file():
-        raise InputError(f"recipe: dataset {recipe.dataset!r} is no prepared dataset; run `pixelreef prepare` first")
     if recipe.full_head_every < 1:
         raise InputError(f"recipe: full_head_every is {recipe.full_head_every}; it takes 1 or more")
-    return RunConfig(recipe, training, model, given)
+    values = {name: getattr(part, name) for part in (recipe, training, model) for name in names if hasattr(part, name)}
+    plain = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
+    return RunConfig(recipe, training, model, plain, content_hash(Path(recipe.dataset)))
 
 
-def _given(arguments: list[str]) -> dict:
-    """Keys that the file and the flags set; checks them."""
-    flags = {a[2:].partition("=")[0]: _value_after(arguments, i) for i, a in enumerate(arguments) if a.startswith("--")}
-    path = flags.pop("config", None)
+def _raise(message: str) -> None:
+    raise InputError(f"recipe: {message}")
+
+
+def _given(arguments: list[str]) -> set[str]:
+    """Keys that the file and the flags set; raises InputError for one that is not valid."""
+    flags = [a[2:].partition("=")[0].replace("-", "_") for a in arguments if a.startswith("--")]
+    flags = {f if f in valid_keys() or f == "config" else f.removeprefix("no_") for f in flags}
     keys = {}
-    if path is not None:
-        try:
-            keys = yaml.safe_load(Path(path).read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"{path}: cannot be read as YAML: {str(error).splitlines()[0]}") from error
-        if not isinstance(keys, dict):
-            raise InputError(f"{path}: must be a mapping of keys to values")
-        check_keys(keys, path)
-    flags = {k.removeprefix("no_") if k not in valid_keys() else k: v for k, v in flags.items()}
-    check_keys(flags, "command line")
-    return keys | flags
+    if "config" in flags:
+        place = arguments.index("--config") + 1
+        keys = _read_yaml(arguments[place] if place < len(arguments) else "")
+    check_keys(flags - {"config"}, "command line")
+    return set(keys) | flags - {"config"}
 
 
-def _value_after(arguments: list[str], i: int) -> str:
-    """What follows the flag at `i`, as written, up to the next flag; '' for a bare one."""
-    _, equals, value = arguments[i].partition("=")
-    following = takewhile(lambda a: not a.startswith("--"), arguments[i + 1 :])
-    return value if equals else " ".join(following)
+def _read_yaml(path: str) -> dict:
+    try:
+        keys = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"recipe {path}: cannot be read as YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(keys, dict):
+        raise InputError(f"{path}: must be a mapping of keys to values")
+    check_keys(keys, path)
+    return keys

@@ -1,6 +1,5 @@
 """From a resolved recipe to a trainer that is ready to run, and from a trained one to its adapter folder."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,20 +8,21 @@ import numpy as np
 from data_prep import grid_text
 from data_prep.errors import InputError
 from data_prep.palette import Palette
-from finetune.adapter_folder import FACTS, LOG, AdapterFacts, load_palette, write_adapter
-from finetune.base_models import BaseModel, load_model, load_tokenizer, resolve
+from finetune.adapter_folder import LOG, AdapterFacts, load_palette, write_adapter
+from finetune.base_models import PACKAGED, BaseModel, load_model, load_tokenizer, resolve
 from finetune.callbacks import StepLine, peak_memory_gb
 from finetune.cell_tokens import CellTokens
 from finetune.config import RunConfig
 from finetune.likelihood import Query, likelihoods
 from finetune.trainer import GridSFTTrainer, tokenise
 
+RECIPE_MARK = "recipe_hash"  # file in output_dir that says whose checkpoints lie there
 MASSES = ("allowed_mass", "separator_probability", "end_probability")
 
 
 def finished_adapter(folder: Path, recipe_hash: str) -> bool:
     """Whether the adapter of this recipe is there; raises InputError when another recipe's is."""
-    if not (folder / FACTS).is_file():
+    if not folder.exists():
         return False
     if AdapterFacts.load(folder).recipe_hash != recipe_hash:
         raise InputError(f"{folder}: holds the adapter of another recipe; choose another output_dir or remove it")
@@ -37,8 +37,12 @@ def load_run(config: RunConfig) -> "Run":
     base = resolve(config.model.model_name_or_path)
     tokens = CellTokens(load_tokenizer(base))
     folder = Path(config.recipe.dataset)
-    data = load_dataset("parquet", data_files={s: str(folder / "data" / f"{s}-*.parquet") for s in ("train", "validation")})
-    return Run(config, base, tokens, data, load_palette(folder), json.loads((folder / "manifest.json").read_text()))
+    files = {split: sorted(map(str, (folder / "data").glob(f"{split}-*.parquet"))) for split in ("train", "validation")}
+    for split, found in files.items():
+        if not found:
+            raise InputError(f"dataset {folder}: no {split} sprites; prepare it from more sprites")
+    data = load_dataset("parquet", data_files=files)
+    return Run(config, base, tokens, data, load_palette(folder))
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,6 @@ class Run:
     tokens: CellTokens
     data: object  # DatasetDict
     palette: Palette
-    manifest: dict
 
     def trainer(self) -> GridSFTTrainer:
         """The trainer, its model and its adapter. Seeds are set by TRL before LoRA is built."""
@@ -59,7 +62,6 @@ class Run:
 
         self.config.model.use_peft = True
         args = self.config.training
-        Path(args.output_dir).mkdir(parents=True, exist_ok=True)
         trainer = GridSFTTrainer(
             model=self.model(),
             args=args,
@@ -96,21 +98,31 @@ class Run:
         data = self.data[split]
         return data.map(tokenise, fn_kwargs={"tokens": self.tokens}, remove_columns=data.column_names)
 
-    def last_checkpoint(self) -> str | None:
-        from transformers.trainer_utils import get_last_checkpoint
-
-        return get_last_checkpoint(self.config.training.output_dir)
+    def claim(self) -> str | None:
+        """Makes `output_dir` this recipe's own; returns its last whole checkpoint. Raises InputError for another recipe's."""
+        out = Path(self.config.training.output_dir)
+        out.mkdir(parents=True, exist_ok=True)
+        checkpoints = sorted(out.glob("checkpoint-*"), key=lambda path: int(path.name.removeprefix("checkpoint-")))
+        mark = out / RECIPE_MARK
+        if (mark.read_text() if mark.exists() else None) != self.config.hash and checkpoints:
+            raise InputError(f"{out}: holds the checkpoints of another recipe; choose another output_dir or remove it")
+        mark.write_text(self.config.hash)
+        # The Trainer writes this file last, so a checkpoint that was torn by a kill lacks it.
+        whole = [path for path in checkpoints if (path / "trainer_state.json").is_file()]
+        return str(whole[-1]) if whole else None
 
     def measure(self, trainer) -> dict[str, float]:
-        """Means over the first validation sprites that have a caption; every process measures, so that none waits."""
-        rows = self.data["validation"].select(range(min(self.config.recipe.eval_sprites, len(self.data["validation"]))))
+        """Means over some validation sprites, the same each time; every process measures, so that none waits."""
+        shuffled = self.data["validation"].shuffle(seed=0)
+        rows = shuffled.select(range(min(self.config.recipe.eval_sprites, len(shuffled))))
         model = trainer.accelerator.unwrap_model(trainer.model).eval()
         found = list(likelihoods(model, (self._query(row) for row in rows)))
         model.train()
         if not found:
             raise InputError(f"dataset {self.config.recipe.dataset}: no validation sprites")
         means = {key: float(np.mean([getattr(one, key) for one in found])) for key in MASSES}
-        return {"bits_per_pixel": sum(one.bits for one in found) / sum(one.pixels for one in found), **means}
+        bits = sum(one.bits for one in found) / sum(one.pixels for one in found)
+        return {"bits_per_pixel": bits, **means, "sprites": len(found)}
 
     def _query(self, row: dict) -> Query:
         sprite = grid_text.read(row["completion"][0]["content"], {self.palette.name: self.palette})
@@ -119,8 +131,7 @@ class Run:
 
     def write(self, folder: Path, trainer, measured: dict) -> None:
         """Writes the adapter folder."""
-        metrics = {**measured, "eval_sprites": self.config.recipe.eval_sprites, "seed": self.config.training.seed}
-        metrics |= {"peak_memory_gb": peak_memory_gb()}
+        metrics = {**measured, "seed": self.config.training.seed, "peak_memory_gb": peak_memory_gb()}
         model = trainer.accelerator.unwrap_model(trainer.model)
         template = self.tokens.tokenizer.chat_template
         log = folder.parent / LOG
@@ -135,17 +146,20 @@ class Run:
             base_hub_id=self.config.recipe.base_hub_id or self.base.hub_id,
             base_sha256=self.base.sha256,
             recipe_hash=self.config.hash,
-            dataset_hash=self.manifest["recipe_hash"],
+            dataset_hash=self.config.dataset_hash,
             palette_hash=self.palette.hash,
             sizes=tuple(sizes),
             tasks=tuple(sorted(set(train["task"]))),
             sprites_seen=trainer.state.global_step * self.sprites_per_step,
             licences=tuple(sorted(set(train["licence"]))),
+            attributions=tuple(sorted(set(train["attribution"]) - {""})),
         )
 
     def resolved(self) -> dict:
-        """Every key that was set, and the values of our own that were not."""
-        return {**asdict(self.config.recipe), **self.config.given}
+        """Every key that was set, and the values of our own that were not; no place of this machine."""
+        name = self.config.model.model_name_or_path
+        base = name if name in PACKAGED else self.config.recipe.base_hub_id or self.base.hub_id
+        return asdict(self.config.recipe) | self.config.published(base)
 
 
 def _random_model(base: BaseModel, seed: int, dtype: str):

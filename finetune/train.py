@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> int:
 
 def train(arguments: list[str]) -> Path:
     """The whole run; returns the adapter's folder."""
+    from finetune.adapter_folder import round_lora
     from finetune.config import parse
     from finetune.setup import finished_adapter, load_run
 
@@ -37,14 +38,16 @@ def train(arguments: list[str]) -> Path:
         print(f"{folder}: finished already with this recipe; reused")
         return folder
     run = load_run(config)
+    checkpoint = run.claim()
     trainer = run.trainer()
     say = trainer.accelerator.print
     say(f"{run.base.hub_id}: {len(run.data['train']):,} training sprites; measuring {config.recipe.eval_sprites} held-out ones")
     before = run.measure(trainer)
-    result = trainer.train(resume_from_checkpoint=run.last_checkpoint())
+    trainer.train(resume_from_checkpoint=checkpoint)
+    round_lora(trainer.model)
     after = run.measure(trainer)
     if trainer.is_world_process_zero():
-        run.write(folder, trainer, {"before": before, "after": after, "train_seconds": result.metrics["train_runtime"]})
+        run.write(folder, trainer, {"before": before, "after": after})
         say(f"{folder}: bits per pixel {before['bits_per_pixel']:.3f} before, {after['bits_per_pixel']:.3f} after")
     trainer.accelerator.wait_for_everyone()  # a process that leaves early can hang the others at exit
     trainer.end()

@@ -17,7 +17,7 @@ COMMANDS = [
     line.split("  #")[0].strip()
     for block in re.findall(r"```sh\n(.*?)```", README, re.S)
     for line in block.splitlines()
-    if line.strip() and not line.startswith("make ")
+    if line.strip() and not line.startswith(("make ", ". .venv"))
 ]
 SMALL_TRAINING = (
     "--use_cpu true --max_steps 2 --eval_sprites 2 --save_strategy no --per_device_train_batch_size 1 --logging_steps 1"

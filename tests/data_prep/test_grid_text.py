@@ -95,6 +95,13 @@ def test_hostile_texts_are_errors_not_crashes(hostile):
     assert isinstance(read_leniently(hostile)[0], GridError)
 
 
+@pytest.mark.parametrize("entry", ["-1", "99999", "2", "1e0", '"0"', "null"])
+def test_integers_that_are_no_entry_are_errors(entry):
+    rows = ",".join(f"[{','.join([entry] * 16)}]" for _ in range(16))
+    found, _ = read_leniently(f'{{"palette":["000000","ffffff"],"grid":[{rows}]}}')
+    assert isinstance(found, GridError) and found.row == 0
+
+
 def test_the_lenient_reader_says_what_it_forgave():
     text = 'Sure!\n```json\n{"palette": ["#87CEEB", "red"], "grid": [[0,1,0,1],[0,0,0,0],[1,1,1,1],[0,1,0,1]]}\n```'
     sprite, forgiven = read_leniently(text)

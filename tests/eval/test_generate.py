@@ -6,9 +6,11 @@ from collections import Counter
 
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
 
 from eval.cli import main
-from eval.generate import GenerateRecipe, choose_prompts, generate, read_recipe, read_split
+from eval.controls import DEGENERATE
+from eval.generate import GenerateRecipe, choose_prompts, generate, identity, other_captions, read_recipe, read_split
 from finetune.adapter_folder import load_palette
 
 
@@ -26,6 +28,9 @@ def run(recipe, tmp_path_factory):
     return generate(recipe, tmp_path_factory.mktemp("runs"))
 
 
+GOOD = {"name": "x", "dataset": "nowhere", "generators": {"a": {"base": "smollm2-135m"}}, "roles": {"base": "a"}}
+
+
 def rows(path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -34,7 +39,7 @@ def test_every_generator_and_control_answers_the_same_prompts(run):
     found = rows(run / "completions.jsonl")
     counts = Counter((row["generator"], row["mode"]) for row in found)
     assert counts[("base model tiny", "grammar")] == counts[("blank", "control")] == counts[("held-out sprites", "control")] == 12
-    assert counts[("base model tiny", "unconstrained")] == 2 and len(counts) == 2 + 2 + 9
+    assert counts[("base model tiny", "unconstrained")] == 2 and len(counts) == 2 + 2 + len(DEGENERATE)
     drawn = [row for row in found if row["mode"] in ("grammar", "control")]
     assert all(row["valid"] and row["error"] is None for row in drawn)
     assert len({row["request_id"] for row in found}) == 12 and len({row["recipe_hash"] for row in found}) == 1
@@ -62,6 +67,31 @@ def test_a_killed_run_goes_on_at_the_next_missing_row(recipe, run, tmp_path):
     again, before = rows(torn / "completions.jsonl"), rows(run / "completions.jsonl")
     key = lambda row: (row["generator"], row["mode"], row["request_id"])  # noqa: E731
     assert sorted(map(key, again)) == sorted(map(key, before)) and len({*map(key, again)}) == len(again)
+    unconstrained = lambda found: sorted((r["request_id"], r["text"]) for r in found if r["mode"] == "unconstrained")  # noqa: E731
+    assert unconstrained(again) == unconstrained(before)  # what was drawn again is what was drawn before
+
+
+def test_shuffled_captions_come_from_another_zone_and_category(reef):
+    chosen = [sprite for _, sprite in choose_prompts(read_split(reef, "test", load_palette(reef)), 24, 1)]
+    for sprite, caption in zip(chosen, other_captions(chosen), strict=True):
+        (other,) = [s for s in chosen if s.caption == caption][:1]
+        assert other.caption != sprite.caption
+        assert (other.tags["zone"], other.tags["category"]) != (sprite.tags["zone"], sprite.tags["category"])
+    assert sorted(other_captions(chosen)) == sorted(s.caption for s in chosen)
+
+
+def test_other_weights_are_another_run(recipe, run, tiny_qwen3, tmp_path):
+    from dataclasses import replace
+
+    other = shutil.copytree(tiny_qwen3, tmp_path / "other")
+    weights = load_file(other / "model.safetensors")
+    save_file({key: value * 1.5 for key, value in weights.items()}, other / "model.safetensors", {"format": "pt"})
+    moved = shutil.copytree(tiny_qwen3, tmp_path / "moved")
+    base = lambda folder: {"base model tiny": {"base": str(folder)}}  # noqa: E731
+    assert identity(replace(recipe, generators=base(moved))) == identity(recipe)
+    with pytest.raises(ValueError, match="another recipe, adapter or dataset"):
+        generate(replace(recipe, generators=base(other)), run.parent)
+    assert str(tiny_qwen3.parent) not in (run / "recipe.json").read_text()
 
 
 def test_another_recipe_does_not_touch_the_folder(recipe, run):
@@ -81,7 +111,17 @@ def test_score_and_report_through_the_command(run, capsys):
 
 @pytest.mark.parametrize(
     "change, said",
-    [({"prompt": 3}, "'prompts'"), ({"name": None}, "mapping"), ({}, "missing")],
+    [
+        ({"prompt": 3}, "'prompts'"),
+        ({"name": None}, "mapping"),
+        ({}, "missing"),
+        (GOOD | {"name": "../up"}, "name"),
+        (GOOD | {"generators": ["a"]}, "generator"),
+        (GOOD | {"generators": {"a": {"weights": "x"}}}, "generator 'a'"),
+        (GOOD | {"prompts": 0}, "prompts"),
+        (GOOD | {"roles": {"base": "b"}}, "roles"),
+        (GOOD, "nowhere"),
+    ],
 )
 def test_bad_recipes_name_the_key(tmp_path, capsys, change, said):
     path = tmp_path / "r.yaml"
@@ -106,7 +146,6 @@ def test_the_shipped_recipe_is_valid():
         (["draw", "x" * 501], "501 characters"),
         (["draw", "fish", "--n", "0"], "--n"),
         (["draw", "fish", "--out", "fish.gif"], ".png"),
-        (["draw", "fish", "--seed", "-1"], "--seed"),
         (["draw", "fish", "--adapter", "nowhere"], "nowhere"),
         (["score", "nowhere"], "nowhere"),
         (["report", "nowhere"], "nowhere"),
@@ -114,8 +153,16 @@ def test_the_shipped_recipe_is_valid():
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, said, capsys):
     assert main(arguments) == 2
-    error = capsys.readouterr().err.strip()
-    assert said in error and "\n" not in error
+    error = capsys.readouterr().err.strip().splitlines()
+    assert said in error[-1] and all(line.startswith("loading ") for line in error[:-1])
+
+
+@pytest.mark.parametrize(
+    "flags", [["--size", "3"], ["--size", "100"], ["--size", "-5"], ["--size", "0"], ["--seed", "-1"], ["--seed", str(2**64)]]
+)
+def test_what_cannot_be_drawn_is_refused(tiny_qwen3, tmp_path, capsys, flags):
+    assert main(["draw", "fish", "--base", str(tiny_qwen3), "--out", str(tmp_path / "x.png"), *flags]) == 2
+    assert flags[0][2:] in capsys.readouterr().err.splitlines()[-1] and not (tmp_path / "x.png").exists()
 
 
 def test_drawing_from_the_shell_writes_indexed_pngs_that_say_how(tiny_qwen3, tmp_path, capsys):

@@ -1,5 +1,7 @@
 """Recipes: files and flags, unknown keys, what is missing; the shipped ones parse."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,7 @@ def test_flags_win_over_the_file(tmp_path, reef):
         ("[1, 2]", "mapping"),
         ("a: b: c", "YAML"),
         ("{use_cpu: true, bf16: false}", "model_name_or_path"),
+        ("{use_cpu: true, bf16: false, model_name_or_path: m/n, full_head_every: 0, dataset: x}", "full_head_every"),
         ("{use_cpu: true, bf16: false, model_name_or_path: m/n, dataset: nowhere}", "pixelreef prepare"),
     ],
 )
@@ -39,6 +42,21 @@ def test_bad_recipes_are_one_line_and_exit_code_2(tmp_path, capsys, text, said):
     assert main(["--config", str(recipe)]) == 2
     error = capsys.readouterr().err.strip()
     assert said in error and "\n" not in error
+
+
+def test_the_hash_is_of_values_and_of_the_data(tmp_path, reef):
+    base = ["--model_name_or_path", "x/y", "--bf16", "false", "--use_cpu", "true", "--output_dir", str(tmp_path)]
+    told = lambda *more, data=reef: parse([*base, "--dataset", str(data), *more])  # noqa: E731
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("lora_r: 16")
+    assert told("--lora_r", "16").hash == told("--config", str(recipe)).hash == told(f"--config={recipe}").hash
+    assert told("--disable_tqdm", "true").hash != told("--disable_tqdm", "false").hash
+    copy = shutil.copytree(reef, tmp_path / "elsewhere")
+    assert told(data=copy).hash == told().hash
+    manifest = (copy / "manifest.json").read_text()
+    (copy / "manifest.json").write_text(manifest.replace('"rows": ', '"rows": 1'))
+    assert told(data=copy).hash != told().hash
+    assert str(tmp_path) not in json.dumps(told().published("x/y"))
 
 
 def test_unknown_flags_are_refused(capsys):

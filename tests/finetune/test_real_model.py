@@ -44,7 +44,7 @@ def test_the_rate_of_valid_unconstrained_drawings_is_reported(adapter, record_pr
     rate = sum(isinstance(one, Sprite) for one in found) / len(found)
     record_property("valid_without_grammar", rate)
     print(f"valid without the grammar: {rate:.2f}", [str(one)[:80] for one in found if not isinstance(one, Sprite)])
-    assert all(isinstance(one, Sprite) or str(one) for one in found)
+    assert len(found) == 4
 
 
 def test_the_grammar_always_yields_valid_drawings(adapter):
