@@ -1,22 +1,31 @@
 """Controls: drawings that need no model. Degenerate ones must lose on every metric that is to decide anything.
 
 Pure functions: a sprite in, a sprite of the same size, palette, caption and tags out, keyed by (seed, index, name).
+Most are bad drawings. Two are cheap answers instead: the shaded disc is built like a sprite and in the right colours
+but shows nothing; another subject is a perfect sprite of what was not asked for.
 The honest controls are the held-out sprite itself and the nearest training sprite (by words, never by pixels).
 """
 
 import zlib
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from data_prep.palette import Palette
 from data_prep.sprite import Sprite
+from eval.metrics.attributes import main_colour
 
 HELD_OUT = "held-out sprites"
 NEAREST = "nearest training sprite"
 _OWN_WORDS = ("zone", "category")  # tags that make two sprites the same subject
 
-GridControl = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+ANOTHER_SUBJECT = "another subject"
+_BANDS = (4, 6)  # of the shaded disc: 4 or 5
+_SPECKS = (4, 9)  # 4 to 8
+
+GridControl = Callable[[np.ndarray, Palette, np.random.Generator], np.ndarray]
 
 
 def main_entries(grid: np.ndarray, entries: int, count: int = 2) -> np.ndarray:
@@ -27,49 +36,49 @@ def main_entries(grid: np.ndarray, entries: int, count: int = 2) -> np.ndarray:
     return np.resize(order, count).astype(np.uint8)
 
 
-def noise(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+def noise(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.ndarray:
     """Each pixel drawn from the whole palette."""
-    return rng.integers(0, entries, grid.shape, dtype=np.uint8)
+    return rng.integers(0, len(palette), grid.shape, dtype=np.uint8)
 
 
-def noise_2x2(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+def noise_2x2(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.ndarray:
     """Noise in blocks of 2×2 pixels, so that neighbours agree."""
-    blocks = rng.integers(0, entries, [(side + 1) // 2 for side in grid.shape], dtype=np.uint8)
+    blocks = rng.integers(0, len(palette), [(side + 1) // 2 for side in grid.shape], dtype=np.uint8)
     return np.kron(blocks, np.ones((2, 2), np.uint8))[: grid.shape[0], : grid.shape[1]]
 
 
-def checkerboard(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+def checkerboard(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.ndarray:
     """The sprite's two main colours, pixel by pixel: the legacy score's favourite (bench.md)."""
     rows, columns = np.indices(grid.shape)
-    return main_entries(grid, entries)[(rows + columns) % 2]
+    return main_entries(grid, len(palette))[(rows + columns) % 2]
 
 
-def stripes(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+def stripes(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.ndarray:
     """The two main colours in bands 1 to 3 pixels wide, lying or standing."""
     position = np.indices(grid.shape)[rng.integers(2)]
-    return main_entries(grid, entries)[position // rng.integers(1, 4) % 2]
+    return main_entries(grid, len(palette))[position // rng.integers(1, 4) % 2]
 
 
-def blank(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+def blank(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.ndarray:
     """Nothing drawn."""
     return np.zeros_like(grid)
 
 
-def plain_square(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+def plain_square(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.ndarray:
     """A centred square of the main colour with about as many pixels as the sprite has."""
     side = max(2, min(min(grid.shape), round(float(np.count_nonzero(grid)) ** 0.5)))
     square = np.zeros_like(grid)
     top, left = ((full - side) // 2 for full in grid.shape)
-    square[top : top + side, left : left + side] = main_entries(grid, entries)[0]
+    square[top : top + side, left : left + side] = main_entries(grid, len(palette))[0]
     return square
 
 
-def shuffled_pixels(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+def shuffled_pixels(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.ndarray:
     """The very same pixels in another order: every histogram stays right."""
     return rng.permutation(grid.ravel()).reshape(grid.shape)
 
 
-def scrambled_shape(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+def scrambled_shape(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.ndarray:
     """Right palette, right texture, no shape: the sprite cut into blocks of 4×4 (2×2 under 8 pixels) and dealt anew."""
     side = 4 if min(grid.shape) >= 8 else 2
     down, across = (full // side for full in grid.shape)
@@ -80,7 +89,7 @@ def scrambled_shape(grid: np.ndarray, entries: int, rng: np.random.Generator) ->
     return out
 
 
-def half_erased(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.ndarray:
+def half_erased(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.ndarray:
     """One half of what is drawn (left, right, top or bottom) made transparent."""
     out, direction = grid.copy(), rng.integers(4)
     rows, columns = np.nonzero(grid)
@@ -96,7 +105,33 @@ def half_erased(grid: np.ndarray, entries: int, rng: np.random.Generator) -> np.
     return out
 
 
-DEGENERATE: dict[str, GridControl] = {
+def shading(grid: np.ndarray, palette: Palette) -> np.ndarray:
+    """(k,) entries, dark to light: the ramp of the main colour; where there is none, the sprite's own entries."""
+    ramp = palette.ramps.get(main_colour(grid, palette) or "", ())
+    own = np.array(ramp, int) if ramp else np.unique(grid[grid > 0]).astype(int)
+    own = own if own.size else np.array([1])
+    return own[np.argsort(palette.oklab[own - 1, 0], kind="stable")].astype(np.uint8)
+
+
+def shaded_disc(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.ndarray:
+    """An outlined ellipse of the sprite's area in radial bands of its main colour, with a few specks. It shows nothing."""
+    ramp, places = shading(grid, palette), np.indices(grid.shape)
+    axes = max(1.5, (np.count_nonzero(grid) / np.pi) ** 0.5) * rng.uniform(0.75, 1.33) ** np.array([1, -1])
+    centre = (np.array(grid.shape) - 1) / 2 + rng.uniform(-1, 1, 2)
+    away = np.hypot(*((place - middle) / axis for place, middle, axis in zip(places, centre, axes, strict=True)))
+    bands = rng.integers(*_BANDS)
+    band = np.clip((1 - away) * bands, 0, bands - 1).astype(int)  # 0 at the edge
+    disc = np.where(away <= 1, ramp[np.linspace(min(1, len(ramp) - 1), len(ramp) - 1, bands).round().astype(int)][band], 0)
+    inside = np.pad(away <= 1, 1)
+    core = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+    disc[(away <= 1) & ~core] = ramp[0]
+    near = np.flatnonzero(away <= 1.2)
+    specks = rng.choice(near, min(len(near), rng.integers(*_SPECKS)), replace=False)
+    disc.ravel()[specks] = rng.choice(ramp, len(specks))
+    return disc.astype(np.uint8)
+
+
+GRID_CONTROLS: dict[str, GridControl] = {
     "noise": noise,
     "noise 2x2": noise_2x2,
     "checkerboard": checkerboard,
@@ -106,14 +141,47 @@ DEGENERATE: dict[str, GridControl] = {
     "shuffled pixels": shuffled_pixels,
     "right palette, scrambled shape": scrambled_shape,
     "half erased": half_erased,
+    "shaded disc": shaded_disc,
 }
+DEGENERATE = (*GRID_CONTROLS, ANOTHER_SUBJECT)
 
 
 def degenerate(name: str, sprite: Sprite, seed: int, index: int) -> Sprite:
-    """The control `name` for one held-out sprite; the same (seed, index, name) gives the same pixels."""
+    """The control `name` of GRID_CONTROLS for one held-out sprite; the same (seed, index, name) gives the same pixels."""
     rng = np.random.default_rng([seed, index, zlib.crc32(name.encode())])
-    grid = DEGENERATE[name](sprite.grid, len(sprite.palette), rng)
+    grid = GRID_CONTROLS[name](sprite.grid, sprite.palette, rng)
     return replace(sprite, grid=grid, source=f"control: {name}")
+
+
+def another_subject(held_out: Sequence[Sprite]) -> list[Sprite | None]:
+    """For each sprite the drawing of another one: of another category or, where there are none, of another caption.
+
+    Rotates the sprites of one size and palette, in the order of their categories, past the largest category, so that
+    no drawing is used twice unless one category has more than half of them. None where nothing else was held out.
+    """
+    found: list[Sprite | None] = [None] * len(held_out)
+    alike = defaultdict(list)
+    for index, sprite in enumerate(held_out):
+        alike[sprite.grid.shape, sprite.palette.colours].append(index)
+    for members in alike.values():
+        members.sort(key=lambda index: (_category(held_out[index]), index))
+        largest = max(Counter(_category(held_out[index]) for index in members).values())
+        shift = largest if largest < len(members) else 1
+        for place, index in enumerate(members):
+            turned = [held_out[members[(place + shift + step) % len(members)]] for step in range(len(members))]
+            other = _first_other(held_out[index], turned)
+            found[index] = other and replace(held_out[index], grid=other.grid, source=f"control: {ANOTHER_SUBJECT}")
+    return found
+
+
+def _category(sprite: Sprite) -> str:
+    return sprite.tags.get("category", "")
+
+
+def _first_other(sprite: Sprite, others: Sequence[Sprite]) -> Sprite | None:
+    by_category = (other for other in others if _category(other) != _category(sprite))
+    by_caption = (other for other in others if other.caption != sprite.caption)
+    return next(by_category, None) or next(by_caption, None)
 
 
 def nearest_training(sprite: Sprite, training: Sequence[Sprite]) -> Sprite | None:
@@ -144,6 +212,9 @@ def all_controls(
         nearest = nearest_training(sprite, training)
         if nearest is not None:
             yield NEAREST, "honest", index, nearest
-    for name in DEGENERATE:
+    for name in GRID_CONTROLS:
         for index, sprite in enumerate(held_out):
             yield name, "degenerate", index, degenerate(name, sprite, seed, index)
+    for index, sprite in enumerate(another_subject(held_out)):
+        if sprite is not None:
+            yield ANOTHER_SUBJECT, "degenerate", index, sprite

@@ -16,17 +16,19 @@ from data_prep.contact_sheet import by_cell, contact_sheet
 from data_prep.errors import InputError
 from data_prep.sprite import Sprite
 from eval.controls import HELD_OUT, NEAREST
-from eval.report_tables import interval_cell
+from eval.report_tables import NOTHING, interval_cell
 from eval.run_folder import check_drawing, check_reference, read_json, read_palette, read_rows, write_atomically
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+SHOWN = ("recognised", "sprite_like")
 STRIP = 14  # prompts on the strip: the first of the run, nothing picked
 
 
 def publish(run: Path, root: Path = REPOSITORY) -> None:
     """Raises InputError when the run is not scored and reported, or README.md has no markers."""
     summary, recipe = read_json(run / "summary.json"), read_json(run / "recipe.json")
+    table = short_table(summary, recipe)  # before anything is written
     readme = (root / "README.md").read_text()
     if readme.count(BEGIN) != 1 or readme.count(END) != 1 or not (run / "report.md").exists():
         raise InputError(f"{run}: needs report.md, and README.md the lines {BEGIN} and {END} once each")
@@ -38,7 +40,6 @@ def publish(run: Path, root: Path = REPOSITORY) -> None:
     strip(rows, root / "docs" / "strip.png")
     cells(rows, folder / "cells.png")
     before, rest = readme.split(BEGIN)
-    table = short_table(summary, recipe)
     write_atomically(root / "README.md", f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}")
 
 
@@ -51,6 +52,7 @@ def drawings(run: Path, adapter: str) -> list[tuple[dict, Sprite, Sprite]]:
     found = [
         (row, *(grid_text.read(t, {palette.name: palette}) for t in (row["text"], texts[row["request_id"]])))
         for row in references
+        if row["request_id"] in texts
     ]
     return [triple for triple in found if all(isinstance(sprite, Sprite) for sprite in triple[1:])]
 
@@ -71,50 +73,83 @@ def cells(found: list[tuple[dict, Sprite, Sprite]], out: Path) -> None:
 
 
 def short_table(summary: dict, recipe: dict) -> str:
-    """Markdown: base model, adapter, honest controls and the best degenerate one; means with 95 % intervals."""
+    """Markdown: base model, adapter, honest controls and the best degenerate one; means with 95 % intervals.
+
+    Raises InputError where the run lacks a role, a control or a metric of this table.
+    """
+    try:
+        return _short_table(summary, recipe)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"summary.json: has no {error} that the table needs; run python -m eval.score on it again") from error
+
+
+def _short_table(summary: dict, recipe: dict) -> str:
     by_key = {(g["generator"], g["mode"]): g for g in summary["generators"]}
     bits = {row["generator"]: row for row in summary["likelihoods"]}
-    adapter, base = summary["roles"]["adapter"], summary["roles"]["base"]
-    degenerate = [g for g in summary["generators"] if g["kind"] == "degenerate"]
-    strongest = max(degenerate, key=lambda g: g["metrics"]["sprite_like"]["mean"])["generator"]
-    lines = [
-        "| drawn by | n | sprite-like | and in the right colour | bits per pixel | valid without grammar |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, label in (
-        (base, "base model, before"),
-        (adapter, "adapter, after"),
-        (NEAREST, ""),
-        (HELD_OUT, ""),
-        (strongest, ""),
-    ):
-        mode = "grammar" if (name, "grammar") in by_key else "control"
-        lines.append(_line(name, label, by_key[name, mode], bits.get(name), by_key.get((name, "unconstrained"))))
+    strongest = _strongest([g for g in summary["generators"] if g["kind"] == "degenerate"])
+    heads = ["drawn by", "n", *(_head(summary, name) for name in SHOWN), "bits per pixel", "valid without grammar"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name, label in (*_models(summary), (NEAREST, ""), (HELD_OUT, ""), (strongest, "degenerate control")):
+        drawn = by_key.get((name, "grammar"), by_key.get((name, "control")))
+        if drawn is None:
+            raise InputError(
+                f"summary.json: '{name}' drew nothing under the grammar or as a control; draw and score the run again"
+            )
+        lines.append(_line(name, label, drawn, bits.get(name), by_key.get((name, "unconstrained"))))
     return "\n".join([*lines, "", _note(summary, recipe, strongest)])
+
+
+def _models(summary: dict) -> list[tuple[str, str]]:
+    roles = summary["roles"]
+    for role in ("base", "adapter"):
+        if not roles[role]:
+            raise InputError(
+                f"summary.json: no generator has the role '{role}'; name it under roles in the recipe and score again"
+            )
+    return [(roles["base"], "base model, before"), (roles["adapter"], "adapter, after")]
+
+
+def _strongest(degenerate: list[dict]) -> str:
+    """The control that is recognised most often."""
+    measured = [g for g in degenerate if g["metrics"]["recognised"]["n"]]
+    if not measured:
+        raise InputError("summary.json: no degenerate control was measured on 'recognised'; training.npz needs its categories")
+    return max(measured, key=lambda g: g["metrics"]["recognised"]["mean"])["generator"]
+
+
+def _head(summary: dict, name: str) -> str:
+    """The metric's label; marked where a degenerate control matches held-out sprites on it, or that was not checked."""
+    metric = next((metric for metric in summary["metrics"] if metric["name"] == name), None)
+    if metric is None:
+        raise InputError(f"summary.json: has no metric '{name}'; run python -m eval.score on it again")
+    return metric["label"] + {True: "", False: " (legacy)", None: " (not checked)"}[metric["sane"]]
 
 
 def _line(name: str, label: str, drawn: dict, bits: dict | None, free: dict | None) -> str:
     metrics = drawn["metrics"]
-    cells = [f"{name} ({label})" if label else name, str(drawn["prompts"])]
-    cells += [_shown(metrics[key], "%") for key in ("sprite_like", "sprite_like_in_colour")]
-    cells.append(_shown(bits["caption"], "") if bits else "–")
-    cells.append(_shown(free["metrics"]["strict_valid"], "%") if free else "–")
+    cells = [f"{name} ({label})" if label else name, str(drawn["prompts"]), *(_shown(metrics[key], "%") for key in SHOWN)]
+    cells.append(_shown(bits["caption"], "") if bits else NOTHING)
+    cells.append(_shown(free["metrics"]["strict_valid"], "%") if free else NOTHING)
     return "| " + " | ".join(cells) + " |"
 
 
 def _shown(interval: dict, unit: str) -> str:
+    if not interval["n"]:
+        return NOTHING
     cell = interval_cell(interval, unit)
     return f"{cell.text} ({cell.detail}; n {interval['n']})"
 
 
 def _note(summary: dict, recipe: dict, strongest: str) -> str:
-    training = recipe.get("training", {})
+    training = recipe["training"] if isinstance(recipe.get("training"), dict) else {}
     return (
         f"Seed {summary['seed']}; 95 % bootstrap intervals over {summary['prompts']} held-out prompts "
         f"at {recipe['size']}×{recipe['size']}; "
         f"the adapter saw {training.get('sprites_seen', '?')} sprites; "
-        f"'{strongest}' is the degenerate control that came nearest. "
-        f"*Sprite-like*: seven shape statistics lie within the training sprites' own range; a floor under a drawing, not praise. "
+        f"'{strongest}' is the degenerate control that is recognised most often. "
+        f"*Recognised*: a small critic, trained on the training sprites, names the category asked for; its own errors are the "
+        f"held-out sprites' row. *Sprite-like*: seven shape statistics lie within the training sprites' own range; a shaded disc "
+        f"and a sprite of another subject pass too. *Legacy* columns decide nothing. "
         f"Made by `python -m eval.readme`; all tables: [docs/results/{recipe['name']}](docs/results/{recipe['name']}/report.md)."
     )
 

@@ -73,6 +73,7 @@ def sections(run: Run) -> list[tuple[str, Table]]:
     """(anchor, table) in the order of the page; tables that the run has nothing for are left out."""
     tables = {
         "results": report_tables.results(run.summary),
+        "recognition": report_tables.recognition(run.summary),
         "likelihoods": report_tables.likelihoods(run.summary),
         "validity": report_tables.validity(run.summary),
         "described": report_tables.described(run.summary),

@@ -194,6 +194,27 @@ def _fine(value: float, digits: int) -> str:
     return (f"{value:.0e}" if 0 < abs(value) < 0.1**digits else f"{value:.{digits}f}").replace("-", "−")
 
 
+def recognition(summary: dict) -> Table | None:
+    """What the critic behind `recognised` calls the held-out sprites; None where there was nothing to train it on."""
+    found = summary.get("recognition")
+    if not found or not found["accuracy"]["n"]:
+        return None
+    rows = []
+    for category, counts in zip(found["categories"], found["confusion"], strict=True):
+        if sum(counts):
+            cells = [str(sum(counts)), *(str(count) if count else NOTHING for count in counts)]
+            rows.append(Row(category.replace("_", " "), "honest", tuple(map(Cell, cells))))
+    called = (Column(f"called {word.replace('_', ' ')}") for word in found["named"])
+    right = interval_cell(found["accuracy"], "%")
+    intro = (
+        f"“Recognised” is the word of a small critic that saw {found['training']} training sprites, and "
+        f"{', '.join(found['taught'])} as “none”. It names {right.text} ({right.detail}) of the held-out sprites rightly; "
+        "where it errs on those, it says little about drawings. It knows kinds, not quality: a copy is recognised too."
+    )
+    columns = (Column("held-out sprites of"), Column("n"), *called)
+    return Table("What the critic calls held-out sprites", intro, columns, tuple(rows))
+
+
 def recipe_table(recipe: dict, summary: dict) -> Table:
     """Every key of the recipe in dotted form, then the hashes that the drawings carry."""
     pairs = list(_flat(recipe))

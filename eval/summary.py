@@ -4,7 +4,8 @@ Pure functions on rows of scores.jsonl and likelihoods.jsonl; `score.py` writes 
 
 A metric is *sane* when, on the same prompts, held-out sprites are better than every degenerate control and the 95 %
 interval of the paired difference leaves no doubt. One that a control matches or beats is kept, shown in grey, and
-decides nothing. Where fewer than five prompts or no controls are there, `sane` is null: not checked.
+decides nothing. `sane` is null, not checked, where a control was not drawn or was measured on fewer than 20 of the
+prompts, and no other control has fooled the metric: a check with a hole in it clears nothing.
 """
 
 from collections import Counter, defaultdict
@@ -17,7 +18,7 @@ from eval.metrics import intervals, likelihood
 from eval.metrics.catalogue import METRICS, NAMES, YES_OR_NO, Metric
 from eval.run_folder import Rows
 
-MIN_PROMPTS = 5
+MIN_PROMPTS = 20
 MAX_CAUSES = 5
 
 
@@ -87,25 +88,27 @@ def _means(pair: np.ndarray) -> np.ndarray:
 def _metric_json(metric: Metric, cells: dict, seed: int) -> dict:
     held_out = next((cell["table"][metric.name] for (name, _), cell in cells.items() if name == HELD_OUT), None)
     rivals = {name: cell["table"][metric.name] for (name, _), cell in cells.items() if cell["kind"] == "degenerate"}
-    fooled_by, checked = [], 0
-    for name, rival in rivals.items():
-        verdict = None if held_out is None else _fooled(metric.direction, held_out, rival, seed)
-        checked += verdict is not None
-        if verdict:
-            fooled_by.append(name)
-    sane = None if metric.group == "cost" or not checked else not fooled_by
+    verdicts = {} if held_out is None else {name: _fooled(metric, held_out, rival, seed) for name, rival in rivals.items()}
+    fooled_by = [name for name, fooled in verdicts.items() if fooled]
+    complete = all(verdicts.get(name) is not None for name in DEGENERATE)
+    sane = None if metric.group == "cost" or not (fooled_by or complete) else not fooled_by
     fields = ("name", "label", "group", "direction", "unit", "says")
     return {**{field: getattr(metric, field) for field in fields}, "sane": sane, "fooled_by": fooled_by}
 
 
-def _fooled(direction: str, held_out: np.ndarray, rival: np.ndarray, seed: int) -> bool | None:
-    """Does the control match or beat the held-out sprites? None where five prompts in common are not to be had."""
-    gap = intervals.paired_difference(_means(held_out), _means(rival), seed)
+def _gap(metric: Metric, a: np.ndarray, b: np.ndarray, seed: int) -> intervals.Interval:
+    difference = intervals.paired_shares if metric.name in YES_OR_NO else intervals.paired_difference
+    return difference(_means(a), _means(b), seed)
+
+
+def _fooled(metric: Metric, held_out: np.ndarray, rival: np.ndarray, seed: int) -> bool | None:
+    """Does the control match or beat the held-out sprites? None where MIN_PROMPTS in common are not to be had."""
+    gap = _gap(metric, held_out, rival, seed)
     if gap.n < MIN_PROMPTS:
         return None
-    if direction == "near":
+    if metric.direction == "near":
         return gap.low <= 0 <= gap.high
-    return gap.low <= 0 if direction == "higher" else gap.high >= 0
+    return gap.low <= 0 if metric.direction == "higher" else gap.high >= 0
 
 
 def _generator_json(key: tuple[str, str], cells: dict, scored: list[dict], seed: int) -> dict:
@@ -164,7 +167,7 @@ def _comparisons(cells: dict, likelihoods: list[dict], roles: dict, seed: int) -
         if a in cells and b in cells:
             for metric in METRICS:
                 if metric.group in ("judged", "format"):
-                    gap = intervals.paired_difference(*(_means(cells[key]["table"][metric.name]) for key in (a, b)), seed)
+                    gap = _gap(metric, *(cells[key]["table"][metric.name] for key in (a, b)), seed)
                     found.append({"metric": metric.name, "a": a[0], "b": b[0], "mode": a[1], **gap.to_json()})
     groups = _by_generator(likelihoods)
     if adapter in groups and base in groups:

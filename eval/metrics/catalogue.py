@@ -20,8 +20,10 @@ class Metric:
     says: str
 
 
-_JUDGED = (
-    ("sprite_like_in_colour", "sprite-like, right colour", "higher", "both of the next two at once"),
+_JUDGED = (  # the headline of a report is the first of them that is sane
+    ("recognised", "recognised", "higher", "a small critic, trained on the run's training sprites, names the category asked for"),
+    ("recognised_in_colour", "recognised, right colour", "higher", "recognised and in the right colour at once"),
+    ("sprite_like_in_colour", "sprite-like, right colour", "higher", "sprite-like and in the right colour at once"),
     ("sprite_like", "sprite-like", "higher", "shape statistics as usual as those of 95 % of the training sprites"),
     (
         "colour_right",
@@ -62,5 +64,6 @@ METRICS = (
 )
 NAMES = tuple(metric.name for metric in METRICS)
 YES_OR_NO = frozenset(
-    {"sprite_like_in_colour", "sprite_like", "colour_right", "empty", "duplicate", "strict_valid", "lenient_valid"}
+    {"recognised", "recognised_in_colour", "sprite_like_in_colour", "sprite_like", "colour_right", "empty", "duplicate"}
+    | {"strict_valid", "lenient_valid"}
 )

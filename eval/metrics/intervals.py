@@ -71,6 +71,19 @@ def mean(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Inter
     return ratio(values, np.isfinite(values).astype(float), seed, resamples)
 
 
+def paired_shares(a: np.ndarray, b: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+    """`paired_difference` for yes-or-no metrics. Where all prompts agree, resampling sees no doubt: the bound is exact.
+
+    With n prompts whose differences are all equal, up to 1 − 0.025^(1/n) of all prompts may be otherwise (Clopper and
+    Pearson), by 1 where the difference was 0 and by up to 2 where it was ±1.
+    """
+    found = paired_difference(a, b, seed, resamples)
+    if not found.n or found.low != found.high or found.mean not in (-1.0, 0.0, 1.0):
+        return found
+    doubt = (1 + abs(found.mean)) * (1 - ((1 - LEVEL) / 2) ** (1 / found.n))
+    return replace(found, low=max(-1.0, found.mean - doubt), high=min(1.0, found.mean + doubt))
+
+
 def paired_difference(a: np.ndarray, b: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
     """Interval of mean(a − b) over the prompts that both have; a, b: (prompts,) floats with NaN for 'not measured'."""
     return mean(np.asarray(a, np.float64) - np.asarray(b, np.float64), seed, resamples)

@@ -12,7 +12,8 @@ An empty grid has 0 everywhere.
 
 sprite_like = 1 where the Mahalanobis distance of these statistics from the training sprites' is within their own
 95th percentile (P. Mahalanobis, 'On the generalised distance in statistics', 1936), else 0; an empty grid gets 0.
-None of this sees what is drawn: it is the floor under a drawing, not a verdict on it.
+None of this sees what is drawn: it is the floor under a drawing, not a verdict on it. A shaded disc with a few specks
+passes, and so does a sprite of another subject.
 """
 
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def colours(grids: np.ndarray) -> np.ndarray:
     return ((flat[:, 1:] != flat[:, :-1]) & (flat[:, 1:] > 0)).sum(1) + (flat[:, 0] > 0).astype(float)
 
 
-def _box(drawn: np.ndarray) -> np.ndarray:
+def bounding_box(drawn: np.ndarray) -> np.ndarray:
     """(N, H, W) bool → (N, 4): first and last row, first and last column that are drawn; of empty grids the frame's."""
     sides = []
     for axis in (2, 1):
@@ -86,7 +87,7 @@ def _box(drawn: np.ndarray) -> np.ndarray:
 
 
 def off_centre(grids: np.ndarray) -> np.ndarray:
-    box, (height, width) = _box(grids > 0), grids.shape[1:]
+    box, (height, width) = bounding_box(grids > 0), grids.shape[1:]
     down = np.abs((box[:, 0] + box[:, 1] + 1) / 2 - height / 2) / height
     across = np.abs((box[:, 2] + box[:, 3] + 1) / 2 - width / 2) / width
     return np.maximum(down, across)
@@ -109,7 +110,7 @@ def straight_edge(grids: np.ndarray) -> np.ndarray:
         inside, outside = picture[:, 1:], ~picture[:, :-1]
         for border in (inside & outside, ~inside & ~outside):  # entered from above, left below
             runs = np.maximum(runs, _longest_run(border))
-    box = _box(drawn)
+    box = bounding_box(drawn)
     longer = np.maximum(box[:, 1] - box[:, 0], box[:, 3] - box[:, 2]) + 1
     return _share(runs, np.where(drawn.any((1, 2)), longer, 0))
 

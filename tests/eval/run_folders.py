@@ -1,4 +1,4 @@
-"""Small run folders for the tests of scores and reports: fish-like blobs, all controls, two models."""
+"""Small run folders for the tests of scores and reports: blobs like fish, jellies and corals, all controls, two models."""
 
 import json
 from pathlib import Path
@@ -14,32 +14,47 @@ REEF = named("reef64")
 COLOURS = ("red", "orange", "green", "teal", "blue", "purple")
 
 
-def blob(rng: np.random.Generator, side: int = 16) -> Sprite:
-    """A shaded, outlined ellipse with a tail and an eye, about in the middle."""
+KINDS = {"reef_fish": "fish", "jellyfish": "jelly", "coral": "coral"}
+
+
+def blob(rng: np.random.Generator, side: int = 16, category: str = "reef_fish") -> Sprite:
+    """Shaded and outlined, about in the middle: an ellipse with a tail, a dome with arms, or branches on a foot."""
     colour = COLOURS[rng.integers(len(COLOURS))]
     ramp = np.array(REEF.ramps[colour])
     y, x = np.indices((side, side))
     middle_y, middle_x = rng.uniform(side / 2 - 1.5, side / 2 + 0.5, 2)
     tall, wide = rng.uniform(0.18, 0.26) * side, rng.uniform(0.26, 0.34) * side
-    body = ((y - middle_y) / tall) ** 2 + ((x - middle_x) / wide) ** 2 <= 1
-    body |= (abs(y - middle_y) <= x - middle_x - 0.6 * wide) & (x < middle_x + wide + 3) & (x > middle_x)
+    down, across = y - middle_y, x - middle_x
+    body = (down / tall) ** 2 + (across / wide) ** 2 <= 1
+    if category == "reef_fish":
+        body |= (abs(down) <= across - 0.6 * wide) & (across < wide + 3) & (across > 0)
+    elif category == "jellyfish":
+        body = body & (down < 0) | (down >= 0) & (down < 1.6 * tall) & (abs(across) < wide) & (x % 3 == 0)
+    else:
+        body = (abs(down) < tall) & (abs(across) < wide) & (x % 4 < 2) | (abs(down - tall) < 1) & (abs(across) < wide)
     padded = np.pad(body, 1)
     inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     shade = np.clip(3 + np.round((middle_y - y) / tall * 1.5), 2, 5).astype(int)
     grid = np.where(body, np.where(inside, ramp[shade], ramp[1]), 0).astype(np.uint8)
     grid[int(middle_y), int(middle_x - wide / 2)] = 7
     grid = grid[:, ::-1] if rng.random() < 0.5 else grid
-    return Sprite(grid, REEF, f"a {colour} fish", {"category": "reef_fish", "colour": colour}, "test")
+    return Sprite(grid, REEF, f"a {colour} {KINDS[category]}", {"category": category, "colour": colour}, "test")
+
+
+def blobs(rng: np.random.Generator, count: int) -> list[Sprite]:
+    """The kinds in turn."""
+    return [blob(rng, category=list(KINDS)[index % len(KINDS)]) for index in range(count)]
 
 
 def make_run(folder: Path, prompts: int = 24, training: int = 120, captions: dict[int, str] | None = None) -> Path:
     """Writes a run folder with everything in it; the adapter draws well but for one noisy pixel in ten."""
     rng = np.random.default_rng(8)
-    seen, held_out = [blob(rng) for _ in range(training)], [blob(rng) for _ in range(prompts)]
+    seen, held_out = blobs(rng, training), blobs(rng, prompts)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.json").write_text(json.dumps({"name": "test run", "seed": 3, "palette": "reef64", "size": [16, 16]}))
     (folder / "palette.json").write_text(json.dumps(REEF.to_json()))
-    np.savez_compressed(folder / "training.npz", grids=np.stack([sprite.grid for sprite in seen]))
+    categories = np.array([sprite.tags["category"] for sprite in seen], dtype=str)
+    np.savez_compressed(folder / "training.npz", grids=np.stack([sprite.grid for sprite in seen]), categories=categories)
     write_rows(folder / "references.jsonl", [reference(i, s, (captions or {}).get(i)) for i, s in enumerate(held_out)])
     rows = []
     for index, sprite in enumerate(held_out):
@@ -63,7 +78,13 @@ def make_run(folder: Path, prompts: int = 24, training: int = 120, captions: dic
 
 def reference(index: int, sprite: Sprite, caption: str | None = None) -> dict:
     row = {"request_id": f"r{index}", "caption": caption or sprite.caption, "tags": dict(sprite.tags), "zone": "shallows"}
-    return {**row, "category": "reef_fish", "height": sprite.height, "width": sprite.width, "text": encode(sprite.grid, REEF)}
+    return {
+        **row,
+        "category": sprite.tags["category"],
+        "height": sprite.height,
+        "width": sprite.width,
+        "text": encode(sprite.grid, REEF),
+    }
 
 
 def drawing(number: int, generator: str, kind: str, mode: str, text, **other) -> dict:

@@ -33,6 +33,19 @@ def test_pairing_removes_what_prompts_share():
     assert found.low > 0.9 and found.high < 1.1
 
 
+def test_unanimous_differences_keep_some_doubt():
+    ones, zeros = np.ones(20), np.zeros(20)
+    better, equal, worse = (intervals.paired_shares(*pair) for pair in ((ones, zeros), (ones, ones), (zeros, ones)))
+    assert (
+        (better.mean, better.high) == (1, 1) and better.low == pytest.approx(1 - 2 * (1 - 0.025 ** (1 / 20))) and better.low > 0
+    )
+    assert equal.mean == 0 and equal.low == -equal.high < 0 and (worse.low, worse.high) == (-1, -better.low)
+    assert intervals.paired_shares(ones[:3], zeros[:3]).low < 0  # three prompts prove nothing
+    mixed = np.arange(20) % 2
+    assert intervals.paired_shares(mixed, zeros) == intervals.paired_difference(mixed, zeros)
+    assert intervals.paired_shares(np.zeros(0), np.zeros(0)) == intervals.NOTHING
+
+
 def test_unanimous_shares_keep_some_doubt():
     none, every = intervals.share(np.zeros(30), np.ones(30)), intervals.share(np.ones(30), np.ones(30))
     assert none.low == 0 and none.high == pytest.approx(1 - 0.025 ** (1 / 30))

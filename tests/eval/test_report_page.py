@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 from run_folders import make_run, write_rows
 
-from eval import report_pictures, report_words
-from eval.report import escape, load, main, report
+from eval import report_pictures, report_tables, report_words
+from eval.report import escape, load, main, markdown_table, report
 from eval.score import score
 
 EVIL = "a <script>alert(1)</script> \"onload='x' | `code` [link](http://evil.example) *fish*\nnew \u202eline"
@@ -75,9 +75,47 @@ def test_verdict_and_caveats_are_computed(run, page):
     loaded = load(run)
     verdict = report_words.verdict(loaded.summary)
     assert "the adapter is better than the base model" in verdict and "95\N{NO-BREAK SPACE}% interval" in verdict
-    assert "1.37 bits per pixel" in verdict and "short of held-out sprites" in verdict
+    assert "1.37 bits per pixel" in verdict and "“recognised”" in verdict
     said = " ".join(report_words.caveats(loaded.summary, loaded.recipe, loaded.log))
-    assert "trained on 320 sprites" in said and "the drawings are poor" in said and said.split(".")[0] in page
+    assert "trained on 320 sprites" in said and "very little" in said and said.split(".")[0] in page
+    assert "of its drawings are recognised as the category asked for, of held-out sprites" in verdict
+
+
+def test_poor_drawings_after_a_short_training_are_called_poor(run):
+    loaded = load(run)
+    for comparison in loaded.summary["comparisons"]:
+        if (comparison["metric"], comparison["b"]) == ("recognised", "held-out sprites"):
+            comparison |= {"mean": -0.6, "low": -0.8, "high": -0.4}
+    said = " ".join(report_words.caveats(loaded.summary, loaded.recipe, loaded.log))
+    assert "the drawings are poor" in said
+    assert "60 points (40 to 80) short of held-out sprites" in report_words.verdict(loaded.summary).replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
+
+
+def test_the_critics_own_errors_are_a_table(run):
+    loaded = load(run)
+    table = report_tables.recognition(loaded.summary)
+    assert [row.label for row in table.rows] == ["coral", "jellyfish", "reef fish"]
+    assert table.columns[-1].label == "called none" and "120 training sprites" in table.intro
+    assert sum(int(row.cells[0].text) for row in table.rows) == 24 and "called reef fish" in markdown_table(table)
+    assert report_tables.recognition({**loaded.summary, "recognition": None}) is None
+
+
+def test_more_recognised_than_held_out_sprites_is_no_praise(run):
+    loaded = load(run)
+    assert not any("before calling it praise" in words for words in report_words.caveats(loaded.summary, {}, []))
+    for comparison in loaded.summary["comparisons"]:
+        comparison |= {"mean": 0.2, "low": 0.1, "high": 0.3}
+    assert any("before calling it praise" in words for words in report_words.caveats(loaded.summary, {}, []))
+
+
+def test_a_metric_that_was_not_checked_is_no_headline(run):
+    summary = json.loads((run / "summary.json").read_text())
+    for metric in summary["metrics"]:
+        metric["sane"] = metric["sane"] and None
+    assert report_words.headline_metric(summary) is None and "for the eye" in report_words.verdict(summary)
+    assert any("none decides anything" in words for words in report_words.caveats(summary, {}, []))
 
 
 def test_a_long_training_is_not_called_short(run):
@@ -97,8 +135,8 @@ def test_no_difference_is_called_no_difference(run):
 def test_metrics_that_reward_checkerboards_are_grey(run, page):
     heads = re.findall(r'<th scope="col"( class="grey")?[^>]*>([^<]+?) ?<span', page)
     grey = {label: bool(mark) for mark, label in heads}
-    assert grey["quality score"] and grey["right colour"]
-    assert not grey["sprite-like"] and not grey["strictly valid"]
+    assert grey["quality score"] and grey["right colour"] and grey["sprite-like"]
+    assert not grey["recognised"] and not grey["strictly valid"]
     assert "| right colour ↑ legacy |" in (run / "report.md").read_text()
 
 

@@ -35,11 +35,61 @@ def run(tmp_path_factory):
 def test_held_out_beat_the_degenerate_controls_where_it_counts(run):
     summary = read(run)
     sane = {metric["name"]: metric["sane"] for metric in summary["metrics"]}
-    assert sane["sprite_like"] is True and sane["sprite_like_in_colour"] is True
+    assert sane["recognised"] is True and sane["recognised_in_colour"] is True and sane["sprite_like"] is False
     assert sane["colour_right"] is False and sane["legacy_quality_score"] is False and sane["seconds"] is None
     fooled = {metric["name"]: metric["fooled_by"] for metric in summary["metrics"]}
     assert "checkerboard" in fooled["legacy_quality_score"] and "shuffled pixels" in fooled["colour_right"]
-    assert value(summary, HELD_OUT, "sprite_like")["mean"] > 0.8
+    assert "another subject" in fooled["sprite_like"]
+    assert value(summary, HELD_OUT, "recognised")["mean"] > 0.8 and value(summary, HELD_OUT, "sprite_like")["mean"] > 0.8
+    assert value(summary, "another subject", "recognised")["mean"] < 0.1
+
+
+def test_the_critics_confusion_is_written_down(run):
+    found = read(run)["recognition"]
+    assert found["training"] == 120 and found["accuracy"]["n"] == sum(map(sum, found["confusion"])) == 24
+    assert found["categories"] == ["coral", "jellyfish", "reef_fish"] and found["named"] == [*found["categories"], "none"]
+    right = sum(found["confusion"][place][place] for place in range(3))
+    assert right / 24 == pytest.approx(value(read(run), HELD_OUT, "recognised")["mean"])
+
+
+def test_archives_without_categories_have_no_critic(run, tmp_path):
+    folder = make_run(tmp_path / "run", prompts=6, training=30)
+    grids = np.load(folder / "training.npz")["grids"]
+    np.savez_compressed(folder / "training.npz", grids=grids)
+    score(folder)
+    assert read(folder)["recognition"] is None and value(read(folder), HELD_OUT, "recognised")["n"] == 0
+    assert value(read(folder), HELD_OUT, "sprite_like")["n"] == 6
+
+
+def test_a_check_with_a_hole_clears_nothing(run, tmp_path):
+    folder = make_run(tmp_path / "run", prompts=24)
+    rows = [json.loads(line) for line in (folder / "completions.jsonl").read_text().splitlines()]
+    write_rows(folder / "completions.jsonl", [row for row in rows if row["generator"] != "stripes"])
+    score(folder)
+    assert {m["name"]: m["sane"] for m in read(folder)["metrics"]}["recognised"] is None
+    few = [row for row in rows if row["generator"] != "stripes" or row["index"] < 19]
+    write_rows(folder / "completions.jsonl", few)
+    score(folder)
+    sane = {metric["name"]: metric["sane"] for metric in read(folder)["metrics"]}
+    assert sane["recognised"] is None and sane["sprite_like"] is False  # what fools a metric still does
+
+
+def test_prompts_of_other_runs_move_nothing(tmp_path):
+    folder = make_run(tmp_path / "run", prompts=6, training=30)
+    score(folder)
+    before = read(folder)
+    sprite = json.loads((folder / "references.jsonl").read_text().splitlines()[0])["text"]
+    with (folder / "completions.jsonl").open("a") as file:
+        file.writelines(json.dumps(drawing(n, "adapter", "model", "grammar", sprite)) + "\n" for n in range(100, 140))
+    with (folder / "likelihoods.jsonl").open("a") as file:
+        row = {"request_id": "r100", "generator": "adapter", "condition": "caption", "pixels": 256, "bits": 0.1}
+        file.write(json.dumps(row) + "\n")
+    score(folder)
+    after = read(folder)
+    assert after["unusable_rows"]["completions"] == {"prompt is not of this run": 40}
+    assert after["unusable_rows"]["likelihoods"] == {"prompt is not of this run": 1}
+    for key in ("drawings", "prompts", "metrics", "generators", "likelihoods", "comparisons"):
+        assert after[key] == before[key], key
 
 
 def test_roles_validity_and_bits(run):
@@ -145,6 +195,14 @@ def test_bad_training_file_is_an_input_error(tmp_path):
         score(folder)
     np.savez(folder / "training.npz", grids=np.full((3, 16, 16), 200, np.uint8))
     with pytest.raises(InputError, match="64 entries"):
+        score(folder)
+
+
+@pytest.mark.parametrize("categories", [np.array(["coral"] * 2), np.zeros(3), np.array(["a", None, {}], object)])
+def test_bad_categories_are_an_input_error(tmp_path, categories):
+    folder = make_run(tmp_path / "run", prompts=5, training=25)
+    np.savez(folder / "training.npz", grids=np.zeros((3, 16, 16), np.uint8), categories=categories)
+    with pytest.raises(InputError, match=r"training\.npz: 'categories'"):
         score(folder)
 
 

@@ -1,0 +1,68 @@
+"""The short table for README.md: its columns, its strongest control, and plain words where a run lacks something."""
+
+import copy
+import json
+
+import pytest
+from run_folders import make_run
+
+from data_prep.errors import InputError
+from eval.readme import short_table
+from eval.score import score
+
+RECIPE = {"name": "test", "size": 16}
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    folder = make_run(tmp_path_factory.mktemp("runs") / "short")
+    return json.loads(score(folder).read_text())
+
+
+@pytest.fixture
+def summary(scored):
+    return copy.deepcopy(scored)
+
+
+def test_columns_and_rows(summary):
+    lines = short_table(summary, RECIPE).splitlines()
+    assert lines[0] == "| drawn by | n | recognised | sprite-like (legacy) | bits per pixel | valid without grammar |"
+    firsts = [line.split(" | ")[0].strip("| ") for line in lines[2:7]]
+    assert firsts[:2] == ["base model (base model, before)", "adapter (adapter, after)"]
+    assert all(line.count("|") == lines[0].count("|") for line in lines[:7])
+
+
+def test_strongest_is_the_most_recognised_control(summary):
+    for generator in summary["generators"]:
+        if generator["kind"] == "degenerate":
+            generator["metrics"]["recognised"]["mean"] = 0.9 if generator["generator"] == "stripes" else 0.1
+    assert "| stripes (degenerate control) | 24 | 90 %" in short_table(summary, RECIPE).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_metrics_that_were_not_checked_say_so(summary):
+    for metric in summary["metrics"]:
+        metric["sane"] = None
+    assert "recognised (not checked)" in short_table(summary, RECIPE)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda s: s["roles"].update(adapter=None), "role 'adapter'"),
+        (lambda s: s["roles"].pop("base"), "base"),
+        (lambda s: s["metrics"].pop(0), "metric 'recognised'"),
+        (lambda s: [g["metrics"].pop("recognised") for g in s["generators"]], "recognised"),
+        (lambda s: s.update(generators=[g for g in s["generators"] if g["kind"] == "model"]), "no degenerate control"),
+        (lambda s: s.update(generators=[g for g in s["generators"] if g["kind"] != "honest"]), "nearest training sprite"),
+        (lambda s: s.pop("likelihoods"), "likelihoods"),
+    ],
+)
+def test_what_is_missing_is_an_input_error(summary, spoil, said):
+    spoil(summary)
+    with pytest.raises(InputError, match=said):
+        short_table(summary, RECIPE)
+
+
+def test_recipes_without_a_size_are_an_input_error(summary):
+    with pytest.raises(InputError, match="size"):
+        short_table(summary, {"name": "test"})
