@@ -1,5 +1,6 @@
 """From a resolved recipe to a trainer that is ready to run, and from a trained one to its adapter folder."""
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -131,11 +132,14 @@ class Run:
 
     def write(self, folder: Path, trainer, measured: dict) -> None:
         """Writes the adapter folder."""
-        metrics = {**measured, "seed": self.config.training.seed, "peak_memory_gb": peak_memory_gb()}
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        template = self.tokens.tokenizer.chat_template
         log = folder.parent / LOG
         log = log.read_text() if log.exists() else ""
+        rows = [json.loads(line) for line in log.splitlines()]  # of all legs of a run that was stopped and went on
+        memory = max([peak_memory_gb(), *(row["memory_gb"] for row in rows)])
+        seconds = max([0.0, *(row["seconds"] for row in rows)])
+        metrics = {**measured, "seed": self.config.training.seed, "peak_memory_gb": memory, "train_seconds": seconds}
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        template = self.tokens.tokenizer.chat_template
         write_adapter(folder, model, template, self.palette, self.facts(trainer), self.resolved(), metrics, log)
 
     def facts(self, trainer) -> AdapterFacts:
@@ -150,7 +154,8 @@ class Run:
             palette_hash=self.palette.hash,
             sizes=tuple(sizes),
             tasks=tuple(sorted(set(train["task"]))),
-            sprites_seen=trainer.state.global_step * self.sprites_per_step,
+            # resumed at its very end, the Trainer counts one step more than it was asked for
+            sprites_seen=min(trainer.state.global_step, trainer.state.max_steps) * self.sprites_per_step,
             licences=tuple(sorted(set(train["licence"]))),
             attributions=tuple(sorted(set(train["attribution"]) - {""})),
         )
