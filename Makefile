@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export HF_HUB_OFFLINE ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
+# accelerate launch takes a single thread unless it is told otherwise
+export OMP_NUM_THREADS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 export TOKENIZERS_PARALLELISM ?= false
 
 .PHONY: demo test test-all lint clean
