@@ -14,7 +14,7 @@ import sys
 import unicodedata
 from pathlib import Path
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, exit_code
 
 TRANSPARENT_CHARACTER, DIGITS, SIZE = "º", "0123456789", 64
 
@@ -76,12 +76,7 @@ def main(arguments: list[str]) -> int:
     if not arguments:
         print(__doc__.split("\n\n")[1].strip(), file=sys.stderr)
         return 2
-    try:
-        print(choose([read_bpe(Path(path)) for path in arguments]))
-    except InputError as error:
-        print(f"choose_alphabet: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code("choose_alphabet", lambda: choose([read_bpe(Path(path)) for path in arguments]))
 
 
 if __name__ == "__main__":

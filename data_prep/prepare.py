@@ -29,7 +29,7 @@ from data_prep import spool as spooling
 from data_prep.captions import CELLS
 from data_prep.contact_sheet import by_cell
 from data_prep.curate import Picture
-from data_prep.errors import InputError
+from data_prep.errors import InputError, exit_code
 from data_prep.palette import PALETTE_FOLDER, Palette, corpus_palette, load, named, quantise
 from data_prep.progress import Progress, say
 from data_prep.recipe import PrepareRecipe
@@ -357,13 +357,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="overrides, as sources.0.count=600")
     parser.add_argument("--force", action="store_true", help="replace a folder that another recipe made")
     options = parser.parse_args(argv)
-    try:
-        out = prepare(PrepareRecipe.from_yaml(options.config, options.set), options.out, options.force)
-    except InputError as error:
-        print(f"pixelreef prepare: {error}", file=sys.stderr)
-        return 2
-    print(out)
-    return 0
+    recipe = partial(PrepareRecipe.from_yaml, options.config, options.set)
+    return exit_code("pixelreef prepare", lambda: prepare(recipe(), options.out, options.force))
 
 
 if __name__ == "__main__":

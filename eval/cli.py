@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from data_prep.errors import InputError
+from data_prep.errors import exit_code
 
 PASSED_ON = {  # commands whose flags are their module's
     "prepare": "sources → prompt–completion pairs on disk",
@@ -19,12 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments and arguments[0] in PASSED_ON:
         return _pass_on(arguments[0], arguments[1:])
     options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except InputError as error:
-        print(f"pixelreef {options.command}: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(f"pixelreef {options.command}", lambda: options.run(options))
 
 
 def _pass_on(command: str, arguments: list[str]) -> int:
@@ -66,27 +61,26 @@ def _add_draw(draw: argparse.ArgumentParser) -> None:
     draw.set_defaults(run=_draw)
 
 
-def _draw(options) -> None:
+def _draw(options) -> Path | None:
     if options.recipe is not None:
         from eval.generate import generate, read_recipe
 
-        print(generate(read_recipe(options.recipe)))
-        return
+        return generate(read_recipe(options.recipe))
     from eval.draw import draw_files
 
-    draw_files(options)
+    return draw_files(options)
 
 
-def _score(options) -> None:
+def _score(options) -> Path:
     from eval.score import score
 
-    print(score(options.folder))
+    return score(options.folder)
 
 
-def _report(options) -> None:
+def _report(options) -> Path:
     from eval.report import report
 
-    print(report(options.folder))
+    return report(options.folder)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 MAX_CAPTION = 500  # characters
 
 
-def draw_files(options) -> list[Path]:
-    """Draws `options.n` sprites of `options.caption` and writes them; returns the files. Raises InputError."""
+def draw_files(options) -> None:
+    """Draws `options.n` sprites of `options.caption`, writes them and prints each file's name. Raises InputError."""
     from eval.decoding import Sampling
     from eval.generators import LanguageModel
 
@@ -24,8 +24,7 @@ def draw_files(options) -> list[Path]:
     sprites = model.sprites(options.caption, options.n, options.seed, options.size, sampling)
     for index, (file, sprite) in enumerate(zip(files, sprites, strict=True)):
         write_png(file, sprite, options.scale, {"seed": options.seed, "index": index, "temperature": options.temperature})
-        print(file)
-    return files
+        print(file, flush=True)
 
 
 def check(options) -> None:

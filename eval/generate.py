@@ -23,7 +23,7 @@ import numpy as np
 import yaml
 
 from data_prep import grid_text
-from data_prep.errors import InputError
+from data_prep.errors import InputError, exit_code
 from data_prep.pairs import content_hash
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
@@ -331,12 +331,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m eval.generate RECIPE.yaml", file=sys.stderr)
         return 2
-    try:
-        print(generate(read_recipe(Path(arguments[0]))))
-    except InputError as error:
-        print(f"draw: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code("draw", lambda: generate(read_recipe(Path(arguments[0]))))
 
 
 if __name__ == "__main__":

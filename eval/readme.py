@@ -13,7 +13,7 @@ from pathlib import Path
 
 from data_prep import grid_text
 from data_prep.contact_sheet import by_cell, contact_sheet
-from data_prep.errors import InputError
+from data_prep.errors import InputError, exit_code
 from data_prep.sprite import Sprite
 from eval.controls import HELD_OUT, NEAREST
 from eval.report_tables import NOTHING, interval_cell
@@ -155,12 +155,10 @@ def _note(summary: dict, recipe: dict, strongest: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    try:
-        publish(Path(arguments[0]))
-    except (InputError, IndexError) as error:
-        print(f"readme: {error if arguments else 'give a run folder'}", file=sys.stderr)
+    if len(arguments) != 1:
+        print("usage: python -m eval.readme RUN", file=sys.stderr)
         return 2
-    return 0
+    return exit_code("readme", lambda: publish(Path(arguments[0])))
 
 
 if __name__ == "__main__":

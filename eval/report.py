@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, exit_code
 from data_prep.palette import Palette
 from eval import report_html, report_pictures, report_tables, report_words, run_folder
 from eval.controls import HELD_OUT
@@ -141,12 +141,8 @@ def escape(text: str) -> str:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m eval.report", description="Renders the report of a scored run folder.")
     parser.add_argument("run", type=Path, help="run folder that python -m eval.score has scored")
-    try:
-        print(report(parser.parse_args(argv).run))
-    except InputError as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 2
-    return 0
+    options = parser.parse_args(argv)
+    return exit_code("report", lambda: report(options.run))
 
 
 if __name__ == "__main__":

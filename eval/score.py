@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, exit_code
 from data_prep.palette import Palette
 from eval import run_folder, summary
 from eval.controls import HELD_OUT
@@ -228,12 +228,8 @@ def _add_duplicates(scored: list[dict], parsed: list[validity.Parsed]) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m eval.score", description="Scores the drawings of a run folder.")
     parser.add_argument("run", type=Path, help="folder with recipe.json, references.jsonl and completions.jsonl")
-    try:
-        print(score(parser.parse_args(argv).run))
-    except InputError as error:
-        print(f"score: {error}", file=sys.stderr)
-        return 2
-    return 0
+    options = parser.parse_args(argv)
+    return exit_code("score", lambda: score(options.run))
 
 
 if __name__ == "__main__":

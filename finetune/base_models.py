@@ -21,7 +21,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, exit_code
 
 DTYPES = ("float32", "bfloat16", "float16")
 PROVENANCE = "pixelreef.json"  # written into converted folders: hub id and SHA-256 of the source
@@ -248,12 +248,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m finetune.base_models NAME", file=sys.stderr)
         return 2
-    try:
-        print(resolve(arguments[0]).location)
-    except InputError as error:
-        print(f"base_models: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code("base_models", lambda: resolve(arguments[0]).location)
 
 
 if __name__ == "__main__":

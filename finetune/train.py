@@ -14,20 +14,15 @@ from pathlib import Path
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from data_prep.errors import InputError
+from data_prep.errors import exit_code
 
 
 def main(arguments: list[str]) -> int:
-    try:
-        train(arguments)
-    except InputError as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code("train", lambda: train(arguments))
 
 
-def train(arguments: list[str]) -> Path:
-    """The whole run; returns the adapter's folder."""
+def train(arguments: list[str]) -> None:
+    """The whole run, from arguments to the adapter's folder."""
     from finetune.adapter_folder import round_lora
     from finetune.config import parse
     from finetune.setup import finished_adapter, load_run
@@ -36,7 +31,7 @@ def train(arguments: list[str]) -> Path:
     folder = Path(config.training.output_dir) / "adapter"
     if finished_adapter(folder, config.hash):
         print(f"{folder}: finished already with this recipe; reused")
-        return folder
+        return
     run = load_run(config)
     checkpoint = run.claim()
     trainer = run.trainer()
@@ -51,7 +46,6 @@ def train(arguments: list[str]) -> Path:
         say(f"{folder}: bits per pixel {before['bits_per_pixel']:.3f} before, {after['bits_per_pixel']:.3f} after")
     trainer.accelerator.wait_for_everyone()  # a process that leaves early can hang the others at exit
     trainer.end()
-    return folder
 
 
 if __name__ == "__main__":
