@@ -10,7 +10,6 @@ quantised and cannot be trained) and kept under PIXELREEF_CACHE, by default `~/.
 import contextlib
 import hashlib
 import json
-import logging
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.errors import InputError, exit_code
+from finetune.quiet import quieten
 
 DTYPES = ("float32", "bfloat16", "float16")
 PROVENANCE = "pixelreef.json"  # written into converted folders: hub id and SHA-256 of the source
@@ -229,10 +229,7 @@ def load_model(base: BaseModel, dtype: str = "bfloat16", **options):
 
 
 def _from_pretrained(factory, base: BaseModel, **options):
-    from transformers.utils import logging as progress
-
-    progress.disable_progress_bar()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it reports kernels that are missing, and not missed
+    quieten()
     try:
         return factory.from_pretrained(base.location, **options)
     except OSError as error:

@@ -23,6 +23,9 @@ def main(arguments: list[str]) -> int:
 
 def train(arguments: list[str]) -> None:
     """The whole run, from arguments to the adapter's folder."""
+    from finetune.quiet import quieten
+
+    quieten()
     from finetune.adapter_folder import round_lora
     from finetune.config import parse
     from finetune.setup import finished_adapter, load_run
