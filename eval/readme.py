@@ -17,6 +17,7 @@ from data_prep.errors import InputError, exit_code
 from data_prep.sprite import Sprite
 from eval.controls import HELD_OUT, NEAREST
 from eval.report_tables import NOTHING, interval_cell
+from eval.report_words import deafness
 from eval.run_folder import check_drawing, check_reference, read_json, read_palette, read_rows, write_atomically
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -96,7 +97,7 @@ def _short_table(summary: dict, recipe: dict) -> str:
                 f"summary.json: '{name}' drew nothing under the grammar or as a control; draw and score the run again"
             )
         lines.append(_line(name, label, drawn, bits.get(name), by_key.get((name, "unconstrained"))))
-    return "\n".join([*lines, "", _note(summary, recipe, strongest)])
+    return "\n".join([*lines, "", *deafness(summary), _note(summary, recipe, strongest)])
 
 
 def _models(summary: dict) -> list[tuple[str, str]]:

@@ -124,7 +124,7 @@ def caveats(summary: dict, recipe: dict, log: list[dict]) -> list[str]:
     """Sentences under the verdict: training, few prompts, sanity, lost rows."""
     metric = headline_metric(summary)
     said = _training_words(summary, metric, sprites_seen(recipe, log), log) if summary["roles"]["adapter"] else []
-    said += _by_heart(summary, metric)
+    said += _by_heart(summary, metric) + deafness(summary)
     if summary["prompts"] < FEW_PROMPTS:
         said.append(f"Only {summary['prompts']} prompts: the intervals are narrower than the truth.")
     if not any(g["kind"] == "degenerate" for g in summary["generators"]):
@@ -135,6 +135,19 @@ def caveats(summary: dict, recipe: dict, log: list[dict]) -> list[str]:
     if lost:
         said.append(f"Rows left out because they could not be used: {', '.join(lost)}.")
     return said
+
+
+def deafness(summary: dict) -> list[str]:
+    """Says so when the right caption helps the adapter no more than another sprite's: it draws, but not what is asked."""
+    bits = next((row for row in summary["likelihoods"] if row["generator"] == summary["roles"]["adapter"]), None)
+    gain = bits and bits["gain_over_shuffled"]
+    if not gain or not gain["n"] or gain["low"] > 0:
+        return []
+    values = [f"{gain[key]:.3f}".replace("-", "−") for key in ("mean", "low", "high")]
+    return [
+        f"The adapter does not heed the caption: the right one saves {values[0]} bits per pixel over another sprite's "
+        f"({values[1]} to {values[2]}, n = {gain['n']}). It draws, but not what it is asked for."
+    ]
 
 
 def _by_heart(summary: dict, metric: dict | None) -> list[str]:

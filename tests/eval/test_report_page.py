@@ -110,6 +110,16 @@ def test_more_recognised_than_held_out_sprites_is_no_praise(run):
     assert any("before calling it praise" in words for words in report_words.caveats(loaded.summary, {}, []))
 
 
+def test_an_adapter_that_does_not_heed_the_caption_is_called_so(run):
+    loaded = load(run)
+    assert not report_words.deafness(loaded.summary)  # its right captions save 10 of 350 bits
+    gain = next(row for row in loaded.summary["likelihoods"] if row["generator"] == loaded.summary["roles"]["adapter"])
+    gain["gain_over_shuffled"] = {"mean": -0.001, "low": -0.002, "high": 0.001, "n": 24}
+    (said,) = report_words.deafness(loaded.summary)
+    assert "does not heed the caption" in said and "−0.001 bits" in said
+    assert said in report_words.caveats(loaded.summary, {}, [])
+
+
 def test_a_metric_that_was_not_checked_is_no_headline(run):
     summary = json.loads((run / "summary.json").read_text())
     for metric in summary["metrics"]:
