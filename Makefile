@@ -10,6 +10,7 @@ export TOKENIZERS_PARALLELISM ?= false
 .PHONY: demo test test-all lint clean
 
 .venv/installed: pyproject.toml constraints.txt
+	@echo "making .venv and installing the pinned set, 1.6 GB, about a minute after the downloads"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -c constraints.txt -e .[all]
 	touch $@

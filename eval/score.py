@@ -41,6 +41,8 @@ class Yardsticks:
         if training is None:
             return cls(palette, None, None)
         categories = run_folder.read_categories(folder, len(training))
+        if categories is not None:
+            print(f"training the critic on {len(training):,} sprites", file=sys.stderr, flush=True)
         critic = None if categories is None else recognition.Critic.train(training, categories, palette)
         return cls(palette, training, structure.SpriteLike.fit(training), critic)
 
