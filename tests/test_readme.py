@@ -111,6 +111,14 @@ def test_links_and_pictures_are_there():
     assert targets and all((ROOT / target).exists() for target in targets)
 
 
+def test_numbers_in_prose_are_the_codes_own():
+    from data_prep.sources.procedural import PLANS
+    from eval.controls import DEGENERATE
+
+    assert f"[{sum(map(len, PLANS.values()))} body plans]" in README
+    assert len(DEGENERATE) == 11 and "eleven degenerate controls" in README
+
+
 def test_the_makefile_has_what_the_readme_promises():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`?make ([a-z-]+)", README):
