@@ -91,6 +91,12 @@ class CellTokens:
         """Ids of a completion, the end of the turn included."""
         return [*self._ids(text), self.end_id]
 
+    def pixel_positions(self, length: int, height: int, width: int) -> np.ndarray:
+        """(H·W,) int64 places of the pixels in a completion of so many ids, whatever its palette; counted from its end."""
+        step = width + len(self._ids(ROW_SEPARATOR))
+        start = length - 1 - len(self._ids(END)) - (height * step - len(self._ids(ROW_SEPARATOR)))
+        return (start + np.arange(height)[:, None] * step + np.arange(width)).reshape(-1)
+
     def prompt_ids(self, messages: list[dict[str, str]]) -> list[int]:
         """Ids of the chat up to where the drawing begins. Special tokens that a caption spells stay text."""
         text = self.tokenizer.apply_chat_template(self._harmless(messages), tokenize=False, add_generation_prompt=True)

@@ -28,6 +28,7 @@ class Recipe:
     base_hub_id: str = field(default="", metadata={"help": "what the adapter calls its base; known for packaged ones"})
     random_init: bool = field(default=False, metadata={"help": "random weights in the base's shape: for speed and memory only"})
     full_head_every: int = field(default=8, metadata={"help": "every n-th step takes the full-vocabulary loss; 1: all do"})
+    first_use_weight: float = field(default=1.0, metadata={"help": "weight in the loss of the first pixel of each colour"})
     eval_sprites: int = field(default=64, metadata={"help": "validation sprites that are measured before and after"})
 
 
@@ -101,6 +102,8 @@ def parse(arguments: list[str]) -> RunConfig:
         raise InputError("recipe: model_name_or_path is missing; give a packaged name, a folder, a GGUF file or a hub id")
     if recipe.full_head_every < 1:
         raise InputError(f"recipe: full_head_every is {recipe.full_head_every}; it takes 1 or more")
+    if not 0 < recipe.first_use_weight < float("inf"):
+        raise InputError(f"recipe: first_use_weight is {recipe.first_use_weight}; it takes a number above 0")
     values = {name: getattr(part, name) for part in (recipe, training, model) for name in names if hasattr(part, name)}
     plain = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
     return RunConfig(recipe, training, model, plain, content_hash(Path(recipe.dataset)))

@@ -15,7 +15,7 @@ from finetune.callbacks import StepLine, peak_memory_gb
 from finetune.cell_tokens import CellTokens
 from finetune.config import RunConfig
 from finetune.likelihood import Query, likelihoods
-from finetune.trainer import GridSFTTrainer, tokenise
+from finetune.trainer import GridCollator, GridSFTTrainer, tokenise
 
 RECIPE_MARK = "recipe_hash"  # file in output_dir that says whose checkpoints lie there
 MASSES = ("allowed_mass", "separator_probability", "end_probability")
@@ -68,6 +68,7 @@ class Run:
             args=args,
             train_dataset=self.tokenised("train"),
             processing_class=self.tokens.tokenizer,
+            data_collator=GridCollator(self.tokens.tokenizer.pad_token_id or self.tokens.end_id),
             peft_config=get_peft_config(self.config.model),
             callbacks=[StepLine(Path(args.output_dir) / LOG, self.sprites_per_step)],
             allowed_ids=self.tokens.allowed_ids([self.palette]),
@@ -97,7 +98,8 @@ class Run:
     def tokenised(self, split: str):
         """input_ids and labels of a split; only what the trainer reads is kept."""
         data = self.data[split]
-        return data.map(tokenise, fn_kwargs={"tokens": self.tokens}, remove_columns=data.column_names)
+        settings = {"tokens": self.tokens, "first_use_weight": self.config.recipe.first_use_weight}
+        return data.map(tokenise, fn_kwargs=settings, remove_columns=data.column_names)
 
     def claim(self) -> str | None:
         """Makes `output_dir` this recipe's own; returns its last whole checkpoint. Raises InputError for another recipe's."""

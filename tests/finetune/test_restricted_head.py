@@ -14,11 +14,11 @@ from transformers import AutoModelForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
 from data_prep.grid_text import encode
-from data_prep.palette import named
+from data_prep.palette import Palette, named
 from finetune.base_models import load_tokenizer, resolve
 from finetune.cell_tokens import CellTokens
 from finetune.likelihood import Query, likelihoods
-from finetune.trainer import IGNORED, RestrictedHead, tokenise
+from finetune.trainer import IGNORED, GridCollator, RestrictedHead, tokenise
 
 REEF = named("reef64")
 
@@ -36,7 +36,8 @@ def model(tiny_qwen3):
 def a_row(seed: int = 0) -> dict:
     grid = np.random.default_rng(seed).integers(0, 64, (8, 8)).astype(np.uint8)
     prompt = [{"role": "system", "content": "s"}, {"role": "user", "content": "a fish"}]
-    return {"prompt": prompt, "completion": [{"role": "assistant", "content": encode(grid, REEF)}]}
+    completion = [{"role": "assistant", "content": encode(grid, REEF)}]
+    return {"prompt": prompt, "completion": completion, "height": 8, "width": 8}
 
 
 def test_restricted_loss_equals_the_full_loss_renormalised(model, tokens):
@@ -122,3 +123,25 @@ def _gradients(model: Path, dataset: Path, out: Path, processes: int) -> list[di
     done = subprocess.run(launch + script, capture_output=True, text=True, env=environment, timeout=200)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads((out / f"{processes}-{rank}.json").read_text()) for rank in range(processes)]
+
+
+def test_the_first_pixel_of_each_colour_weighs_more_and_the_rest_one(tokens):
+    grid = np.array([[0, 0, 7, 7], [0, 9, 7, 9], [3, 7, 9, 0], [0, 0, 0, 3]], np.uint8)
+    row = a_row() | {"completion": [{"role": "assistant", "content": encode(grid, REEF)}], "height": 4, "width": 4}
+    found = tokenise(row, tokens, first_use_weight=5.0)
+    heavy = [found["input_ids"][place] for place, weight in enumerate(found["weights"]) if weight != 1]
+    assert heavy == [tokens.symbol_ids[entry] for entry in (7, 9, 3)]
+    assert sum(found["weights"]) == len(found["input_ids"]) + 3 * 4
+
+
+@pytest.mark.parametrize("palette", [REEF, Palette("free", REEF.colours[:5])])
+def test_pixels_are_found_from_the_end_of_a_completion_whatever_its_palette(tokens, palette):
+    schedule = tokens.schedule(palette, 5, 7)
+    assert tokens.pixel_positions(len(schedule.ids), 5, 7).tolist() == schedule.pixels.tolist()
+
+
+def test_a_batch_pads_its_weights_with_nothing(tokens):
+    rows = [tokenise(a_row(), tokens, 3.0), tokenise(a_row(1) | {"prompt": [{"role": "user", "content": "x"}]}, tokens)]
+    batch = GridCollator(0)(rows)
+    assert batch["weights"].shape == batch["labels"].shape
+    assert batch["weights"][1].sum() == len(rows[1]["input_ids"]) < batch["labels"].shape[1]
