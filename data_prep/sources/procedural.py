@@ -4,7 +4,7 @@ A sprite depends on (seed, index, size) alone. Everything is drawn for its size,
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -16,7 +16,7 @@ from data_prep.errors import InputError
 from data_prep.palette import TRANSPARENT, named
 from data_prep.sources.reef import cephalopods, corals, deep, fish, grazers, jellies
 from data_prep.sources.reef.dice import Dice
-from data_prep.sources.reef.looks import PATTERNS, Look, choose
+from data_prep.sources.reef.looks import PATTERNS, SWIMMING, Look, choose
 from data_prep.sources.reef.pen import MAIN, SECOND, Pen
 from data_prep.sources.reef.render import render
 from data_prep.sprite import MAX_SIDE, Sprite
@@ -24,16 +24,19 @@ from data_prep.wording import caption
 
 SIDE, FRONT = {"left": 1, "right": 1}, {"front": 1}
 FLOATING, DARTING = {"up": 3, "left": 1, "right": 1}, {"left": 2, "right": 2, "up": 1, "down": 1}
+BELL, ARMS, STANDING = ("open", "pulsing"), ("spread", "curled"), ("upright", "swaying")
+CLAWS, BREATH = ("claws raised", "claws lowered"), {"puffed": 2, "calm": 1}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A body plan: how it is drawn, which way it is drawn ahead, facings with their weights, patterns that it can carry."""
+    """A body plan: how it is drawn, which way it is drawn ahead, facings with their weights, patterns and poses it can take."""
 
     draw: Callable[[Pen, Look, Dice], None]
     heading: str = "left"
     facings: Mapping[str, float] = field(default_factory=dict)
     patterns: tuple[str, ...] = tuple(PATTERNS)
+    poses: Sequence[str] | Mapping[str, float] = ()
 
     def __post_init__(self):
         object.__setattr__(self, "facings", self.facings or {"left": SIDE, "up": FLOATING, "front": FRONT}[self.heading])
@@ -41,68 +44,68 @@ class Plan:
 
 PLANS: dict[str, dict[str, Plan]] = {
     "reef_fish": {
-        "clownfish": Plan(fish.clownfish),
-        "angelfish": Plan(fish.angelfish),
-        "butterflyfish": Plan(fish.butterflyfish),
-        "barracuda": Plan(fish.barracuda),
-        "moray eel": Plan(fish.moray),
-        "pufferfish": Plan(fish.pufferfish),
-        "stingray": Plan(fish.stingray, "left", DARTING),
+        "clownfish": Plan(fish.clownfish, poses=SWIMMING),
+        "angelfish": Plan(fish.angelfish, poses=SWIMMING),
+        "butterflyfish": Plan(fish.butterflyfish, poses=SWIMMING),
+        "barracuda": Plan(fish.barracuda, poses=SWIMMING),
+        "moray eel": Plan(fish.moray, poses=SWIMMING),
+        "pufferfish": Plan(fish.pufferfish, poses=BREATH),
+        "stingray": Plan(fish.stingray, "left", DARTING, poses=SWIMMING),
         "seahorse": Plan(fish.seahorse),
-        "lionfish": Plan(fish.lionfish),
+        "lionfish": Plan(fish.lionfish, poses=SWIMMING),
     },
     "grazer": {
-        "parrotfish": Plan(grazers.parrotfish),
-        "surgeonfish": Plan(grazers.surgeonfish),
-        "sea turtle": Plan(grazers.sea_turtle),
+        "parrotfish": Plan(grazers.parrotfish, poses=SWIMMING),
+        "surgeonfish": Plan(grazers.surgeonfish, poses=SWIMMING),
+        "sea turtle": Plan(grazers.sea_turtle, poses=SWIMMING),
         "sea urchin": Plan(grazers.urchin, "front"),
         "sea slug": Plan(grazers.sea_slug),
-        "manatee": Plan(grazers.manatee),
+        "manatee": Plan(grazers.manatee, poses=SWIMMING),
         "sea snail": Plan(grazers.sea_snail),
-        "crab": Plan(grazers.crab, "front"),
-        "sea star": Plan(grazers.sea_star, "front"),
+        "crab": Plan(grazers.crab, "front", poses=CLAWS),
+        "sea star": Plan(grazers.sea_star, "front", poses=ARMS),
     },
     "coral": {
-        "staghorn coral": Plan(corals.staghorn, "front", FRONT, ("plain", "bands")),
+        "staghorn coral": Plan(corals.staghorn, "front", FRONT, ("plain", "bands"), poses=STANDING),
         "brain coral": Plan(corals.brain_coral, "front"),
         "table coral": Plan(corals.table_coral, "front"),
-        "sea fan": Plan(corals.sea_fan, "front", FRONT, ("plain", "bands", "spots")),
-        "tube sponge": Plan(corals.tube_sponge, "front"),
+        "sea fan": Plan(corals.sea_fan, "front", FRONT, ("plain", "bands", "spots"), poses=STANDING),
+        "tube sponge": Plan(corals.tube_sponge, "front", poses=STANDING),
         "mushroom coral": Plan(corals.mushroom_coral, "front"),
-        "sea anemone": Plan(corals.anemone, "front"),
-        "pillar coral": Plan(corals.pillar_coral, "front"),
-        "whip coral": Plan(corals.whip_coral, "front", FRONT, ("plain", "bands", "spots")),
+        "sea anemone": Plan(corals.anemone, "front", poses=ARMS),
+        "pillar coral": Plan(corals.pillar_coral, "front", poses=STANDING),
+        "whip coral": Plan(corals.whip_coral, "front", FRONT, ("plain", "bands", "spots"), poses=STANDING),
     },
     "jellyfish": {
-        "moon jelly": Plan(jellies.moon_jelly, "up"),
-        "box jelly": Plan(jellies.box_jelly, "up"),
-        "lion's mane": Plan(jellies.lions_mane, "up"),
-        "sea nettle": Plan(jellies.sea_nettle, "up"),
-        "crown jelly": Plan(jellies.crown_jelly, "up"),
+        "moon jelly": Plan(jellies.moon_jelly, "up", poses=BELL),
+        "box jelly": Plan(jellies.box_jelly, "up", poses=BELL),
+        "lion's mane": Plan(jellies.lions_mane, "up", poses=BELL),
+        "sea nettle": Plan(jellies.sea_nettle, "up", poses=BELL),
+        "crown jelly": Plan(jellies.crown_jelly, "up", poses=BELL),
         "man o' war": Plan(jellies.man_of_war, "left"),
-        "barrel jelly": Plan(jellies.barrel_jelly, "up"),
+        "barrel jelly": Plan(jellies.barrel_jelly, "up", poses=BELL),
         "comb jelly": Plan(jellies.comb_jelly, "up"),
-        "lantern jelly": Plan(jellies.lantern_jelly, "up"),
+        "lantern jelly": Plan(jellies.lantern_jelly, "up", poses=BELL),
     },
     "cephalopod": {
-        "octopus": Plan(cephalopods.octopus, "front"),
-        "dumbo octopus": Plan(cephalopods.dumbo, "front"),
-        "vampire squid": Plan(cephalopods.vampire_squid, "front"),
-        "squid": Plan(cephalopods.squid, "left", {"left": 1, "right": 1, "down": 2}),
-        "cuttlefish": Plan(cephalopods.cuttlefish),
+        "octopus": Plan(cephalopods.octopus, "front", poses=ARMS),
+        "dumbo octopus": Plan(cephalopods.dumbo, "front", poses=ARMS),
+        "vampire squid": Plan(cephalopods.vampire_squid, "front", poses=ARMS),
+        "squid": Plan(cephalopods.squid, "left", {"left": 1, "right": 1, "down": 2}, poses=SWIMMING),
+        "cuttlefish": Plan(cephalopods.cuttlefish, poses=SWIMMING),
         "nautilus": Plan(cephalopods.nautilus),
-        "bobtail squid": Plan(cephalopods.bobtail),
+        "bobtail squid": Plan(cephalopods.bobtail, poses=SWIMMING),
     },
     "abyssal": {
-        "anglerfish": Plan(deep.anglerfish),
-        "gulper eel": Plan(deep.gulper),
+        "anglerfish": Plan(deep.anglerfish, poses=SWIMMING),
+        "gulper eel": Plan(deep.gulper, poses=SWIMMING),
         "giant isopod": Plan(deep.isopod),
-        "tube worm": Plan(deep.tube_worm, "front"),
-        "snailfish": Plan(deep.snailfish),
+        "tube worm": Plan(deep.tube_worm, "front", poses=STANDING),
+        "snailfish": Plan(deep.snailfish, poses=SWIMMING),
         "sea pig": Plan(deep.sea_pig),
-        "viperfish": Plan(deep.viperfish),
-        "hatchetfish": Plan(deep.hatchetfish),
-        "brittle star": Plan(deep.brittle_star, "front"),
+        "viperfish": Plan(deep.viperfish, poses=SWIMMING),
+        "hatchetfish": Plan(deep.hatchetfish, poses=SWIMMING),
+        "brittle star": Plan(deep.brittle_star, "front", poses=ARMS),
     },
 }
 HELD_OUT_PLANS = {
@@ -137,7 +140,7 @@ def sprite(seed: int, index: int, size: int, cell: tuple[str, str] | None = None
     dice = Dice(seed, index, size, CELLS.index((zone, category)))
     plan = dice.pick(list(PLANS[category]))
     body = PLANS[category][plan]
-    look = choose(dice, zone, body.facings, body.patterns, size)
+    look = choose(dice, zone, body.facings, body.patterns, body.poses, size)
     pen = Pen()
     body.draw(pen, look, dice)
     hue, step = render(pen, look, body.heading, (dice.span(-1, 1), dice.span(-1, 1)))
@@ -170,7 +173,7 @@ def _tags(zone: str, category: str, plan: str, look: Look, hue: np.ndarray) -> d
     return {
         "zone": zone, "category": category, "plan": plan, "colour": main, "second_colour": second, "pattern": look.pattern,
         "facing": look.facing, "size": "small" if share < SMALL_BELOW else "medium" if share < LARGE_FROM else "large",
-        "glow": "yes" if look.glow else "no",
+        "glow": "yes" if look.glow else "no", "pose": look.pose,
     }  # fmt: skip
 
 

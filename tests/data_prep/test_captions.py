@@ -1,13 +1,17 @@
 """Captions say true things only, in many ways; prompts are rendered in one way."""
 
+from collections import Counter
 from itertools import islice
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data_prep.captions import SYSTEM_PROMPT, messages
 from data_prep.palette import Palette, named
-from data_prep.sources.procedural import sprites
-from data_prep.wording import COLOUR_WORDS, MAX_WORDS, STATED, WORDS, synonyms
+from data_prep.sources.procedural import PLANS, sprites
+from data_prep.sources.reef.dice import Dice
+from data_prep.wording import COLOUR_WORDS, MAX_WORDS, STATED, WORDS, caption, parse, synonyms
 
 GLUE = {"a", "an", "and", "with"}
 
@@ -17,13 +21,19 @@ def sample():
     return list(islice(sprites(seed=11, size=16), 600))
 
 
+@pytest.fixture(scope="module")
+def retold(sample):
+    """(caption, tags) of every sprite of the sample, told anew eight times."""
+    return [(caption(sprite.tags, Dice(7, i, n)), dict(sprite.tags)) for i, sprite in enumerate(sample) for n in range(8)]
+
+
 def words_of(phrases) -> set[str]:
     spoken = " ".join(phrases).replace("with ", "")
     return set(spoken.split())
 
 
-def plain_words(caption: str) -> list[str]:
-    return caption.replace(",", "").replace(":", "").split()
+def plain_words(text: str) -> list[str]:
+    return text.replace(",", "").replace(":", "").split()
 
 
 def nouns(words: set[str]) -> set[str]:
@@ -58,9 +68,11 @@ def test_subsets_and_shapes_vary(sample):
     assert sum(text.startswith(("a ", "an ")) for text in captions) > 200
 
 
-def test_every_synonym_comes_up():
-    captions = " ".join(sprite.caption for sprite in islice(sprites(seed=3, size=16), 3000))
-    phrases = [phrase for key in ("colour", "facing", "size", "zone", "glow") for way in WORDS[key].values() for phrase in way]
+def test_every_synonym_comes_up(retold):
+    captions = " ".join(text for text, _ in retold)
+    phrases = [
+        phrase for key in ("colour", "facing", "size", "zone", "glow", "pose") for way in WORDS[key].values() for phrase in way
+    ]
     assert [phrase for phrase in phrases if phrase not in captions] == []
 
 
@@ -85,3 +97,51 @@ def test_free_palettes_are_open_or_spelt_out():
     assert messages("a crab", 8, 8, None)[1]["content"] == "Draw 8x8, palette free: a crab"
     spelt = Palette("free", ("000000", "ff0000"))
     assert messages("a crab", 8, 8, spelt)[1]["content"] == "Draw 8x8, palette 000000,ff0000: a crab"
+
+
+def test_what_is_read_back_from_a_caption_is_true_of_its_sprite(retold):
+    read = Counter()
+    for text, tags in retold:
+        said = parse(text)
+        assert said.items() <= tags.items(), (text, said, tags)
+        assert "plan" in said or "category" in said, text
+        read.update(list(said))
+    assert set(read) == set(STATED)
+    assert min(read.values()) > 500
+
+
+def test_reading_back_misses_nothing_that_was_said(retold):
+    for text, tags in retold:
+        spoken = {key for key in ("zone", "facing", "size", "pose") for way in synonyms(key, tags) if way and way in text}
+        assert spoken <= set(parse(text)), text
+
+
+@pytest.mark.parametrize(
+    "text, tags",
+    [
+        ("a red and white crab", {"colour": "red", "second_colour": "neutral", "plan": "crab"}),
+        ("Crab with teal spots", {"plan": "crab", "second_colour": "teal", "pattern": "spots"}),
+        ("red crab with its claws raised and teal spots",
+         {"colour": "red", "plan": "crab", "pose": "claws raised", "second_colour": "teal", "pattern": "spots"}),
+        ("a brain coral from the abyssal plain", {"plan": "brain coral", "zone": "abyss"}),
+        ("moon jellyfish, nose up", {"plan": "moon jelly", "pose": "rising"}),
+        ("a dragon in the redwoods", {}),
+    ],
+)  # fmt: skip
+def test_whole_words_count_and_the_longest_phrase_wins(text, tags):
+    assert parse(text) == tags
+
+
+@given(st.text())
+def test_any_text_can_be_read(text):
+    assert set(parse(text)) <= set(STATED)
+
+
+def test_no_phrase_means_two_things():
+    meanings = Counter(way for key in WORDS if key != "second_colour" for ways in WORDS[key].values() for way in set(ways) if way)
+    assert meanings.most_common(1)[0][1] == 1
+
+
+def test_every_plan_has_its_name():
+    assert set(WORDS["plan"]) == {plan for bodies in PLANS.values() for plan in bodies}
+    assert set(WORDS["pose"]) == {pose for bodies in PLANS.values() for body in bodies.values() for pose in body.poses}

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ from data_prep.sources.procedural import (
 )
 from data_prep.sources.reef import raster
 from data_prep.sources.reef.dice import Dice
-from data_prep.sources.reef.looks import choose
+from data_prep.sources.reef.looks import SWIMMING, choose
 from data_prep.sources.reef.pen import Pen
 from data_prep.sources.reef.render import render
 
@@ -75,7 +75,7 @@ def test_same_seed_same_bytes_in_another_process():
 
 
 def test_provenance_and_tags(sample):
-    keys = {"zone", "category", "plan", "colour", "second_colour", "pattern", "facing", "size", "glow"}
+    keys = {"zone", "category", "plan", "colour", "second_colour", "pattern", "facing", "size", "glow", "pose"}
     for one in sample:
         assert (one.source, one.licence, one.attribution) == ("procedural", "CC0-1.0", "pixelreef")
         assert keys <= set(one.tags)
@@ -122,20 +122,62 @@ def test_the_size_is_what_the_drawing_measures(sample):
     assert len({one.tags["size"] for one in sample}) == 3
 
 
+def drawn_as(plan: str, facing: str, pose: str, seed: int = 3, size: int = 32) -> np.ndarray:
+    """(size, size) silhouette of one plan, told which way to face and which pose to take."""
+    body = next(bodies[plan] for bodies in PLANS.values() if plan in bodies)
+    dice = Dice(seed, 1)
+    look = choose(dice, "shallows", {facing: 1}, body.patterns, {pose: 1}, size)
+    pen = Pen()
+    body.draw(pen, look, dice)
+    return render(pen, look, body.heading, (0.0, 0.0))[0] >= 0
+
+
+@pytest.mark.parametrize("pose", ["", "level", "rising", "diving"])
 @pytest.mark.parametrize("plan", ["clownfish", "pufferfish", "parrotfish", "anglerfish", "gulper eel", "cuttlefish", "seahorse"])
-def test_facing_right_is_facing_left_in_a_mirror(plan):
-    category = next(name for name in CATEGORIES if plan in PLANS[name])
-    body = PLANS[category][plan]
-    silhouettes = []
-    for facing in ("left", "right"):
-        dice = Dice(3, 1)
-        look = choose(dice, "shallows", {facing: 1}, body.patterns, 32)
-        pen = Pen()
-        body.draw(pen, look, dice)
-        silhouettes.append(render(pen, look, body.heading, (0.0, 0.0))[0] >= 0)
-    left, right = silhouettes
+def test_facing_right_is_facing_left_in_a_mirror(plan, pose):
+    left, right = (drawn_as(plan, facing, pose) for facing in ("left", "right"))
     assert (left & right[:, ::-1]).sum() / (left | right[:, ::-1]).sum() > 0.9
     assert (left & right).sum() / (left | right).sum() < 0.9
+
+
+def slope(mask: np.ndarray) -> float:
+    """Rows that a drawing falls from one column to the next, by least squares."""
+    rows, columns = np.nonzero(mask)
+    return np.polyfit(columns, rows, 1)[0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("facing", ["left", "right"])
+@pytest.mark.parametrize("plan", ["clownfish", "barracuda", "parrotfish", "manatee", "sea turtle", "moray eel", "squid"])
+def test_who_rises_has_the_nose_up_and_who_dives_has_it_down(plan, facing, size):
+    ahead = 1 if facing == "left" else -1
+    falls = {
+        pose: np.mean([ahead * slope(drawn_as(plan, facing, pose, seed, size)) for seed in range(30)])
+        for pose in ("level", "rising", "diving")
+    }
+    assert falls["rising"] > falls["level"] + 0.15 > falls["diving"] + 0.3, falls
+
+
+def test_swimmers_are_mostly_level_and_have_no_such_pose_when_they_head_up_or_down():
+    poses = Counter()
+    for one in islice(sprites(seed=14, size=16), 900):
+        poses[one.tags["pose"]] += 1
+        if one.tags["facing"] not in ("left", "right"):
+            assert one.tags["pose"] not in SWIMMING
+    assert poses["level"] > 1.2 * (poses["rising"] + poses["diving"])
+    assert min(poses["rising"], poses["diving"]) > 40
+
+
+@pytest.mark.parametrize("plan", [name for bodies in PLANS.values() for name, body in bodies.items() if body.poses])
+def test_another_pose_is_another_silhouette(plan):
+    body = next(bodies[plan] for bodies in PLANS.values() if plan in bodies)
+    facing, poses = next(iter(body.facings)), list(body.poses)
+    for one, other in pairwise(poses):
+        overlaps = []
+        for seed in range(8):
+            first, second = (drawn_as(plan, facing, pose, seed, 24) for pose in (one, other))
+            overlaps.append((first & second).sum() / (first | second).sum())
+        assert np.mean(overlaps) < 0.85, (one, other, np.mean(overlaps))
 
 
 def test_patterns_put_the_second_colour_into_the_body():

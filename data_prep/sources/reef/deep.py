@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from data_prep.sources.reef.corals import heights, sway
 from data_prep.sources.reef.dice import Dice
 from data_prep.sources.reef.fish import face, fin, row, tail
 from data_prep.sources.reef.geometry import TAU, arc, closed, curve, ellipse, profile
@@ -89,67 +90,50 @@ def isopod(pen: Pen, look: Look, dice: Dice) -> None:
     pen.blob(profile(shell), marked=True, belly=0.72)
     for i in range(1, plates + 1):
         x = -0.68 + 1.25 * i / (plates + 0.6)
-        top = -h * (1 - 1.1 * (x + 0.05) ** 2) + 0.06
+        top = -h * (1 - 1.1 * (x + 0.05) ** 2) + (0.06 if look.detail else 0.2)
         pen.thread(curve([(x, top), (x + 0.05, (top + base) / 2), (x, base * 0.7)], 3), tone=-2)
     pen.eye(-0.68, -0.02, 0.08)
     pen.lights(row(-0.45, 0.15, 0.6, 0.15, 4))
 
 
 def tube_worm(pen: Pen, look: Look, dice: Dice) -> None:
-    """A bunch of tubes, each with a plume that comes out of it."""
+    """A bunch of tubes of different heights, each with a plume that comes out of it."""
     count = dice.count(3, 3 + look.detail) if dice.chance(0.75) or not look.detail else 2
-    order = sorted(range(count), key=lambda i: -abs(i - (count - 1) / 2 + 0.1))
-    for i in order:
-        x = (i - (count - 1) / 2) * (1.15 / count)
-        top = -0.35 + dice.span(0, 0.5) * (0.3 + abs(x))
-        lean = x * dice.span(0.35, 0.75)
-        width = dice.span(0.105, 0.14)
-        plume = dice.span(0.36, 0.5)
-        flare = width * dice.span(1.2, 1.7)
-        head = [(x + lean - width * 0.6, top), (x + lean - flare, top - plume * 0.7), (x + lean, top - plume)]
-        head += [(x + lean + flare, top - plume * 0.7), (x + lean + width * 0.6, top)]
-        pen.blob(closed(head, per=3), SECOND, tone=0.2, axis="y")
-        pen.limb(
-            curve([(x * 0.5, 0.95), (x * 0.8 + lean * 0.3, 0.4), (x + lean, top)], 3),
-            width,
-            width * 0.9,
-            marked=True,
-            axis="y",
-            apart=True,
-        )
-        pen.mark(x + lean, top - plume * 0.55, SECOND, 6 if look.base > 3 else 5)
-        pen.lights([(x + lean, top - plume * 0.6)])
-    pen.blob(ellipse(0, 0.95, dice.span(0.45, 0.6), 0.14), tone=-1)
+    tall, fan = sorted(heights(dice, count, dice.span(0.6, 0.75)), key=lambda _: dice.roll()), dice.span(0.4, 0.75)
+    for i in sorted(range(count), key=lambda i: -tall[i]):
+        x, top = 2 * i / (count - 1) - 1, 0.95 - 1.5 * tall[i]
+        tip = np.array([x * (0.3 + fan * 0.6), top])
+        tube_with_plume(pen, dice, [(x * 0.28, 0.95), (x * 0.4, 0.4), tip], dice.span(0.1, 0.13), look)
+    pen.blob(ellipse(0, 0.95, dice.span(0.4, 0.6), 0.14), tone=-1)
+    sway(pen, look, dice, 0.95)
+
+
+def tube_with_plume(pen: Pen, dice: Dice, path, width: float, look: Look) -> None:
+    """One tube along the path and the feathery gill at its end."""
+    (x, top), plume, flare = path[-1], dice.span(0.36, 0.5), width * dice.span(1.3, 1.8)
+    sides = [(width * 0.6, 0), (flare, -plume * 0.7)]
+    head = [(x - dx, top + dy) for dx, dy in sides] + [(x, top - plume)] + [(x + dx, top + dy) for dx, dy in reversed(sides)]
+    pen.blob(closed(head, per=3), SECOND, tone=0.2, axis="y")
+    pen.limb(curve(path, 3), width, width * 0.9, marked=True, axis="y", apart=True)
+    pen.mark(x, top - plume * 0.55, SECOND, 6 if look.base > 3 else 5)
+    pen.lights([(x, top - plume * 0.6)])
 
 
 def snailfish(pen: Pen, look: Look, dice: Dice) -> None:
-    """A soft tadpole: big blunt head, one long fin round the thin tail, feelers under the chin."""
-    h = dice.span(0.4, 0.5)
-    droop, hem = dice.span(-0.25, 0.3), dice.span(0.1, 0.16)
-    x1 = 0.75 + 0.2 * look.trail
-    for side in (-1, 1):
-        edge = [
-            (-0.2, side * h * 0.7),
-            (0.2, side * (0.22 + hem) + droop * 0.3),
-            (x1 - 0.1, droop + side * 0.12),
-            (x1, droop),
-            (0.2, 0),
-        ]
-        fin(pen, edge)
-    shape = [
-        (-0.95, -0.12, 0.14),
-        (-0.85, -h * 0.8, h * 0.75),
-        (-0.5, -h, h),
-        (-0.1, -h * 0.62, h * 0.7),
-        (0.35, -0.1 + droop * 0.4, 0.12 + droop * 0.4),
-    ]
-    shape.append((x1 - 0.15, droop - 0.03, droop + 0.03))
-    pen.blob(profile(shape), marked=True, belly=0.7 if look.pattern == "plain" else 9)
-    for x in (-0.75, -0.55) if look.detail else (-0.65,):
-        pen.thread([(x, h * 0.8), (x + 0.05, h + dice.span(0.16, 0.3))], SECOND)
-    fin(pen, [(-0.4, 0.1), (-0.15, 0.0), (-0.02, 0.34), (-0.25, 0.4)], apart=True, tone=0.4)
-    face(pen, look, -0.68, -h * 0.3, (-0.92, 0.16), 0.075)
-    pen.lights(row(-0.3, -0.1, 0.6, droop * 0.7, 4))
+    """A soft tadpole: a big round head, a thin wavering tail with a hem of fin, feelers under the chin."""
+    h, hem = dice.span(0.38, 0.5), dice.span(0.05, 0.1)
+    droop, swing, x1 = dice.span(-0.3, 0.35), dice.span(-0.14, 0.14), 0.8 + 0.22 * look.trail
+    spine = curve([(-0.4, 0.0), (-0.05, 0.0), (0.35, droop * 0.4 + swing), (x1, droop)], 4)
+    t = np.linspace(0, 1, len(spine))
+    pen.limb(spine, np.interp(t, [0, 0.35, 0.8, 1], [h * 0.7, 0.1 + hem, 0.08 + hem, 0.04]), hue=SECOND, tone=-0.3)
+    for x in (-0.78, -0.6, -0.42) if look.detail else (-0.7, -0.4):
+        pen.thread([(x, h * 0.8), (x + dice.span(0.0, 0.12), h + dice.span(0.18, 0.3))], SECOND)
+    pen.limb(spine, np.interp(t, [0, 0.35, 1], [h * 0.78, 0.1, 0.0]), marked=True)
+    crown, chin = [(-0.9, -h * 0.72), (-0.55, -h), (-0.2, -h * 0.7)], [(-0.2, h * 0.7), (-0.55, h), (-0.92, h * 0.7)]
+    pen.blob(closed([(-1.0, 0.02), *crown, (-0.06, 0.0), *chin], per=3), marked=True, belly=0.6 if look.pattern == "plain" else 9)
+    fin(pen, [(-0.42, 0.12), (-0.12, 0.02), (-0.02, 0.34), (-0.24, 0.46)], apart=look.detail > 0, tone=0.5)
+    face(pen, look, -0.7, -h * 0.2, (-0.96, 0.18), 0.1)
+    pen.lights([tuple(point) for point in spine[3::3]])
 
 
 def sea_pig(pen: Pen, look: Look, dice: Dice) -> None:
@@ -179,22 +163,32 @@ def sea_pig(pen: Pen, look: Look, dice: Dice) -> None:
 
 
 def viperfish(pen: Pen, look: Look, dice: Dice) -> None:
-    """A thin hunter with fangs longer than its head and a row of lights."""
-    h = dice.span(0.2, 0.27)
-    sag = dice.span(-0.3, 0.3)
-    tail(pen, 0.72, dice.span(0.25, 0.32), dice.span(0.22, 0.32), 0.8, y=sag)
-    tip = (-0.5, -h - dice.span(0.4, 0.6))
-    pen.thread(curve([(-0.15, -h * 0.8), (-0.1, -h - 0.35), tip]), SECOND, tone=0.5)
-    fin(pen, [(0.35, -h * 0.5 + sag * 0.5), (0.5, -h - 0.16 + sag * 0.5), (0.62, -h * 0.4 + sag * 0.5)])
-    path = curve([(-0.55, 0), (-0.1, 0.02), (0.35, sag * 0.5), (0.8, sag)], 3)
-    pen.limb(path, np.interp(np.linspace(0, 1, len(path)), [0, 0.3, 1], [h * 1.1, h, 0.05]), marked=True)
-    gape, fang = dice.span(0.36, 0.48), dice.pick([PALE, SECOND, MAIN])
-    pen.limb([(-0.5, 0.12), (-0.95, gape + 0.08)], 0.12, 0.07)
-    pen.limb([(-0.55, -0.08), (-1.0, -0.12)], 0.2, 0.12)
-    for x, y, fang in ((-1.0, 0.02, 0.16), (-0.8, 0.06, 0.12), (-0.9, gape - 0.14, 0.12)):
-        pen.limb([(x, y), (x + 0.02, y + fang)], 0.0, hue=fang, tone=9, solid=False, flat=True)
-    pen.eye(-0.66, -0.14, 0.08)
-    pen.lights([(x, y + h * 0.5) for x, y in path[1:-1:2]] + [tip])
+    """A thin hunter with a jaw on a hinge, fangs longer than its head, a lure on its back and a row of lights."""
+    h, sag = dice.span(0.17, 0.24), dice.span(-0.3, 0.3)
+    tail(pen, 0.78, dice.span(0.22, 0.3), dice.span(0.2, 0.3), 0.8, y=sag)
+    tip = (-0.62 - dice.span(0.0, 0.2), -h - dice.span(0.42, 0.62))
+    pen.thread(curve([(-0.1, -h * 0.6), (-0.05, -h - 0.35), (-0.3, -h - 0.58), tip]), SECOND, tone=0.5)
+    pen.blob(ellipse(*tip, 0.07, 0.07), SECOND, tone=3, flat=True, solid=False)
+    fin(pen, [(0.4, -h * 0.5 + sag * 0.5), (0.55, -h - 0.16 + sag * 0.6), (0.66, -h * 0.4 + sag * 0.7)])
+    path = curve([(-0.45, -0.05), (-0.1, 0.0), (0.35, sag * 0.5), (0.86, sag)], 3)
+    pen.limb(path, np.interp(np.linspace(0, 1, len(path)), [0, 0.3, 1], [h * 1.15, h, 0.06]), marked=True)
+    jaws(pen, look, dice, h)
+    pen.eye(-0.6, -0.18, 0.09)
+    if look.detail:
+        for x, y in path[1:-1:2]:
+            pen.mark(x, y + h * 0.55, SECOND, min(6, look.base + 2.5))
+    pen.lights([*((x, y + h * 0.5) for x, y in path[1:-1:2]), tip])
+
+
+def jaws(pen: Pen, look: Look, dice: Dice, h: float) -> None:
+    """A skull, a lower jaw that hangs from a hinge behind the eye, and fangs between."""
+    gape, snout = dice.span(0.5, 0.66), dice.span(0.94, 1.06)
+    pen.limb(curve([(-0.34, 0.06), (-0.6, gape * 0.75), (-snout - 0.04, gape)], 3), 0.1, 0.06, tone=-0.4)
+    skull = [(-snout, -0.16), (-0.72, -h - 0.16), (-0.4, -h - 0.06), (-0.26, 0.1), (-0.5, 0.1), (-snout, 0.0)]
+    pen.blob(closed(skull, per=3), marked=look.pattern == "spots")
+    tooth = dice.pick([PALE, PALE, SECOND])
+    for x, y, length in ((-snout + 0.06, 0.06, 0.28), (-snout + 0.28, 0.1, 0.18), (-snout + 0.1, gape - 0.1, -0.22)):
+        pen.limb([(x, y), (x + 0.02, y + length)], 0.0, hue=tooth, tone=9, solid=False, flat=True)
 
 
 def hatchetfish(pen: Pen, look: Look, dice: Dice) -> None:
@@ -218,15 +212,18 @@ def hatchetfish(pen: Pen, look: Look, dice: Dice) -> None:
 
 
 def brittle_star(pen: Pen, look: Look, dice: Dice) -> None:
-    """A small disc with five thin arms that writhe."""
-    phase, bend = dice.span(-0.25, 0.25), dice.span(0.25, 0.6) * dice.pick([-1, 1])
-    reach = dice.span(0.8, 1.0)
+    """A small disc with five thin arms that writhe; curled, they wind up like springs, all one way."""
+    phase, side = dice.span(-0.25, 0.25), dice.pick([-1, 1])
+    curled = look.pose == "curled"
+    bend = side * (dice.span(0.15, 0.3) if look.pose == "spread" else dice.span(0.25, 0.6))
+    wind, reach = side * dice.span(1.1, 1.5), dice.span(0.7, 0.85) if curled else dice.span(0.8, 1.05)
+    radius = dice.span(0.24, 0.32)
     for i in range(5):
         angle = phase - TAU / 4 + i * TAU / 5
-        t = np.linspace(0.1, reach * dice.span(0.85, 1.1), 8)
-        way = angle + bend * np.sin(t * 3.2 + i)
-        pen.limb(np.stack([t * np.cos(way), t * np.sin(way)], -1), 0.11, 0.04, marked=look.pattern == "bands", tone=-0.3)
-    radius = dice.span(0.28, 0.36)
+        t = np.linspace(0.1, reach * dice.span(0.85, 1.1), 9)
+        way = angle + (wind * (t / reach) ** 2 if curled else bend * np.sin(t * 3.2 + i))
+        line = np.stack([t * np.cos(way), t * np.sin(way)], -1)
+        pen.limb(line, 0.1, 0.04, marked=look.pattern == "bands", tone=-0.3, solid=look.detail > 0)
     pen.blob(ellipse(0, 0, radius, radius), marked=look.pattern != "bands", apart=True)
     pen.blob(ellipse(0, 0, radius * 0.6, radius * 0.6), SECOND, tone=0.5)
     pen.lights([(0, 0), *arc(0, 0, 0.55, 0.55, -TAU / 4 + phase, TAU * 0.75 + phase, 6)[:-1]])

@@ -5,7 +5,7 @@ import numpy as np
 from data_prep.sources.reef.dice import Dice
 from data_prep.sources.reef.geometry import TAU, arc, closed, curve, ellipse, profile, rotate, star
 from data_prep.sources.reef.looks import Look
-from data_prep.sources.reef.pen import DARK, PALE, SECOND, Pen
+from data_prep.sources.reef.pen import DARK, MAIN, PALE, SECOND, Pen
 
 
 def tail(pen: Pen, x: float, length: float, spread: float, fork: float, hue: int = SECOND, y: float = 0.0) -> None:
@@ -106,50 +106,57 @@ def butterflyfish(pen: Pen, look: Look, dice: Dice) -> None:
 
 
 def barracuda(pen: Pen, look: Look, dice: Dice) -> None:
-    """A torpedo: long, pointed, forked tail, small fins far back."""
-    h = dice.span(0.23, 0.31) * look.slim
-    tail(pen, 0.64, dice.span(0.3, 0.36), dice.span(0.42, 0.54), dice.span(0.8, 1))
-    x = dice.span(-0.15, 0.1)
-    pen.blob([(x, -h * 0.7), (x + 0.22, -h - dice.span(0.2, 0.3)), (x + 0.26, -h * 0.7)], SECOND, tone=-0.4)
-    pen.blob([(0.2, h * 0.6), (0.42, h + dice.span(0.14, 0.24)), (0.46, h * 0.4)], SECOND, tone=-0.4)
-    shape = [(-1.08, 0.0, 0.06), (-0.75, -h * 0.66, h * 0.6), (-0.3, -h, h), (0.25, -h * 0.75, h * 0.75), (0.7, -0.06, 0.06)]
-    pen.blob(profile(shape), marked=True, belly=0.35 if dice.chance(0.6) else 9)
-    fin(pen, [(-0.45, 0.04), (-0.3, 0.04), (-0.18, h + 0.14)], tone=-0.8)
+    """A spear: long jaws, the lower one ahead, two small fins far apart on the back, a forked tail."""
+    h, jaw = dice.span(0.21, 0.28) * look.slim, dice.span(0.05, 0.12)
+    tail(pen, 0.68, dice.span(0.26, 0.32), dice.span(0.34, 0.44), dice.span(0.8, 1))
+    for x, high in [(0.34, 0.2), (dice.span(-0.2, -0.05), 0.14)][: 1 + look.detail]:
+        pen.blob([(x, -h * 0.6), (x + 0.2, -h * 0.8 - high), (x + 0.24, -h * 0.5)], SECOND, tone=-0.4)
+    pen.blob([(0.3, h * 0.5), (0.5, h * 0.7 + 0.18), (0.52, h * 0.3)], SECOND, tone=-0.4)
+    shape = [(-0.98, -0.02, 0.08), (-0.66, -h * 0.62, h * 0.7), (-0.2, -h, h), (0.3, -h * 0.8, h * 0.8), (0.74, -0.07, 0.07)]
+    pen.blob(profile(shape), marked=True, belly=0.5 if dice.chance(0.6) else 9)
+    pen.limb([(-0.6, h * 0.5), (-0.98 - jaw, 0.1)], 0.08, 0.05)
+    fin(pen, [(-0.4, 0.06), (-0.26, 0.06), (-0.14, h + 0.12)], tone=-0.8)
     if look.detail:
-        pen.mark(-0.9, 0.06, DARK, 0, 0.03)
-    face(pen, look, -0.72, -h * 0.25, (-1.0, 0.05), 0.07)
-    pen.lights(row(-0.5, h * 0.6, 0.55, h * 0.3, 4 + look.detail))
+        pen.limb([(-0.96, 0.05), (-0.74, 0.08)], 0.0, hue=MAIN, tone=-9, flat=True)
+    face(pen, look, -0.62, -h * 0.25, (-0.98, 0.05), 0.075)
+    pen.lights(row(-0.35, h * 0.5, 0.5, h * 0.3, 3 + look.detail // 2))
 
 
 def moray(pen: Pen, look: Look, dice: Dice) -> None:
-    """A ribbon in waves with a fin along its back and an open jaw."""
-    swing, bends, thick = dice.span(0.3, 0.5), dice.span(0.75, 1.2), dice.span(0.15, 0.19) * look.slim
+    """A thick ribbon in one wave with a fin along its back; a heavy head, its jaw open."""
+    swing, thick = dice.span(0.3, 0.46), dice.span(0.19, 0.24) * look.slim
     t = np.linspace(0, 1, 14)
-    phase = dice.pick([0.0, TAU / 2]) + dice.span(-0.5, 0.5)
-    path = np.stack([-0.8 + 1.8 * t, swing * (0.5 + 0.5 * t) * np.sin(phase + t * bends * TAU)], -1)
-    thick_at = thick * np.interp(t, [0, 0.12, 0.5, 1], [1.1, 1.15, 0.95, 0.25])
-    pen.limb(path[1:] - (0, thick * 0.9), thick_at[1:] * 0.7, hue=SECOND, tone=-0.3)
+    phase, bends = dice.pick([0.0, TAU / 2]) + dice.span(-0.4, 0.4), dice.span(0.7, 1.05)
+    wave = swing * (0.55 + 0.45 * t) * np.sin(phase + t * bends * TAU)
+    path = np.stack([-0.62 + 1.5 * t, wave - np.polyval(np.polyfit(t, wave, 1), t)], -1)  # level: the pose alone turns it
+    thick_at = thick * np.interp(t, [0, 0.15, 0.5, 1], [1.2, 1.05, 0.9, 0.2])
+    pen.limb(path[2:] - (0, thick * 0.8), thick_at[2:] * 0.8, hue=SECOND, tone=-0.3)
     pen.limb(path, thick_at, marked=True)
-    pen.limb([path[0], path[0] + (-0.22, -0.05)], thick * 0.9, thick * 0.55)
-    pen.limb([path[0] + (0.0, 0.12), path[0] + (-0.18, 0.2)], thick * 0.55, thick * 0.4)
     x, y = path[0]
-    pen.eye(x - 0.06, y - thick * 0.35, 0.065)
-    pen.mark(x - 0.18, y + thick * 0.62, PALE if look.teeth else DARK, 6 if look.teeth else 0)
-    pen.lights(path[2:-2:2])
+    gape = dice.span(0.2, 0.28)
+    pen.blob([(x, y), (x - 0.4, y + 0.02), (x - 0.34, y + gape), (x, y + gape)], tone=-9, flat=True)
+    pen.limb([(x, y + gape * 0.9), (x - 0.36, y + gape + 0.06)], 0.11, 0.06)
+    pen.limb([(x, y - 0.04), (x - 0.42, y - 0.05)], thick * 1.2, thick * 0.5)
+    pen.eye(x - 0.12, y - thick * 0.5, 0.075)
+    if look.teeth or look.detail:
+        pen.mark(x - 0.38, y + 0.08, PALE, 6)
+    pen.lights(path[3:-2:3])
 
 
 def pufferfish(pen: Pen, look: Look, dice: Dice) -> None:
-    """A ball with spikes, a small beak and tiny fins."""
-    h, w = dice.span(0.62, 0.74), dice.span(0.68, 0.78)
-    spikes = dice.count(9, 11) + 3 * look.detail
-    tail(pen, w - 0.05, dice.span(0.25, 0.34), dice.span(0.16, 0.24), 0.0)
-    if dice.chance(0.75):
-        pen.blob(star(0, 0, w + 0.2, h + 0.2, spikes, 0.3, dice.roll()), tone=-0.5)
-    fin(pen, [(0.15, -h * 0.8), (0.4, -h - 0.16), (0.5, -h * 0.6)])
-    pen.blob(ellipse(0, 0, w, h), marked=True, belly=dice.span(0.25, 0.5))
+    """Puffed a ball of spikes with tiny fins; calm a smooth club with a big head and a broad tail."""
+    puffed = look.pose == "puffed"
+    h, w = (dice.span(0.66, 0.76), dice.span(0.68, 0.78)) if puffed else (dice.span(0.44, 0.52), dice.span(0.72, 0.8))
+    stalk = w - 0.05 if puffed else w * 0.7
+    tail(pen, stalk, dice.span(0.25, 0.34) * (1 if puffed else 1.4), dice.span(0.16, 0.24) * (1 if puffed else 1.4), 0.0)
+    if puffed:
+        pen.blob(star(0, 0, w + 0.22, h + 0.22, dice.count(9, 11) + 3 * look.detail, 0.32, dice.roll()), tone=-0.5)
+    fin(pen, [(0.15, -h * 0.7), (0.4, -h - 0.18), (0.5, -h * 0.4)])
+    club = [(-w, -0.06, 0.2), (-w * 0.7, -h * 0.9, h * 0.8), (-w * 0.2, -h, h), (w * 0.35, -h * 0.6, h * 0.6), (w, -0.1, 0.1)]
+    pen.blob(ellipse(0, 0, w, h) if puffed else profile(club), marked=True, belly=dice.span(0.25, 0.5))
     pen.limb([(-w + 0.05, 0.08), (-w - 0.08, 0.08)], 0.14, 0.1)
     pen.mark(-w - 0.06, 0.1, DARK, 0)
-    x = dice.span(0.1, 0.25)
+    x = dice.span(0.1, 0.25) - (0 if puffed else 0.3)
     fin(pen, [(x, 0.0), (x + 0.25, -0.12), (x + 0.28, 0.14)], apart=True, tone=0.3)
     pen.eye(-w * 0.55, -h * 0.25, 0.14)
     if look.teeth:
@@ -173,22 +180,22 @@ def stingray(pen: Pen, look: Look, dice: Dice) -> None:
 
 
 def seahorse(pen: Pen, look: Look, dice: Dice) -> None:
-    """Upright: horse head with a snout, round belly, a tail that curls forward."""
-    belly = dice.span(0.2, 0.28) * look.slim
-    curl = dice.span(0.14, 0.2)
-    path = [(-0.12, -0.62), (0.08, -0.45), (0.02, -0.12), (0.08, 0.2), (0.16, 0.48), (0.06, 0.8), (-0.16, 0.86)]
-    path += [(-0.16 - curl, 0.72), (-0.12 - curl * 0.4, 0.58)]
+    """Upright: a bent neck under a horse's head with a snout, a round belly, a tail that curls forward."""
+    coarse = look.detail == 0  # few pixels: the same parts, further apart
+    belly, curl = dice.span(0.2, 0.28) * look.slim, dice.span(0.16, 0.22) + 0.12 * coarse
+    path = [(-0.1, -0.62), (0.16, -0.5), (0.12, -0.25), (0.02, 0.0), (0.14, 0.3), (0.2, 0.56), (0.06, 0.84), (-0.16, 0.88)]
+    path += [(-0.16 - curl, 0.72), (-0.1 - curl * 0.5, 0.54)]
     line = curve(path, per=2)
-    radii = np.interp(np.linspace(0, 1, len(line)), [0, 0.13, 0.3, 0.5, 0.75, 1], [0.16, 0.13, belly, 0.15, 0.08, 0.06])
-    fin(pen, [(0.15, -0.25), (0.45, -0.22), (0.42, 0.12), (0.18, 0.15)], tone=0.2)
+    radii = np.interp(np.linspace(0, 1, len(line)), [0, 0.15, 0.34, 0.52, 0.75, 1], [0.15, 0.12, belly, 0.14, 0.08, 0.06])
+    fin(pen, [(0.2, -0.2), (0.46, -0.2), (0.42, 0.14), (0.16, 0.12)], tone=0.2)
     if dice.chance(0.7):
-        crest = [(-0.1, -0.72), (0.02, -0.98), (0.08, -0.75), (0.24, -0.8), (0.2, -0.55)]
+        crest = [(-0.1, -0.72), (0.02, -0.98), (0.1, -0.75), (0.26, -0.8), (0.24, -0.55)]
         pen.blob(crest, SECOND)
     pen.limb(line, radii, marked=True, axis="y")
-    pen.blob(ellipse(-0.14, -0.66, 0.2, 0.17))
-    pen.limb([(-0.25, -0.62), (-0.5 - dice.span(0, 0.12), -0.54)], 0.085, 0.075)
-    pen.eye(-0.18, -0.69, 0.07)
-    pen.lights([(0.0, -0.2), (0.02, 0.0), (0.08, 0.2), (0.12, 0.42)])
+    pen.blob(ellipse(-0.12, -0.66, 0.2, 0.17))
+    pen.limb([(-0.24, -0.62), (-0.5 - 0.14 * coarse - dice.span(0, 0.12), -0.54)], 0.085, 0.075)
+    pen.eye(-0.16, -0.7, 0.07)
+    pen.lights([(0.06, -0.2), (0.0, 0.0), (0.1, 0.2), (0.16, 0.42)])
 
 
 def lionfish(pen: Pen, look: Look, dice: Dice) -> None:

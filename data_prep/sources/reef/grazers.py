@@ -57,7 +57,7 @@ def sea_turtle(pen: Pen, look: Look, dice: Dice) -> None:
     stroke = dice.span(-0.15, 0.3)
     pen.blob([(0.45, 0.05), (0.85, 0.1), (1.0, 0.3), (0.75, 0.34), (0.45, 0.2)], SECOND, tone=-0.5)
     pen.limb([(-0.5, 0.05), (-0.75, nod)], 0.13, 0.13, hue=SECOND)
-    pen.blob(ellipse(-0.86, nod - 0.03, dice.span(0.2, 0.24), 0.18), SECOND, tone=0.4)
+    pen.blob(ellipse(-0.86, nod - 0.03, dice.span(0.2, 0.24), 0.18 if look.detail else 0.24), SECOND, tone=0.4)
     pen.blob(profile([(-0.6, 0.05, 0.16), (-0.4, -0.12, 0.26), (0.3, -0.1, 0.26), (0.68, 0.08, 0.16)]), SECOND, tone=0.8)
     shell = [(-0.6, 0.08, 0.14), (-0.42, -h * 0.72, 0.16), (0.0, -h, 0.17), (0.42, -h * 0.66, 0.16), (0.76, 0.08, 0.14)]
     pen.blob(profile(shell), marked=True, apart=True)
@@ -75,23 +75,14 @@ def sea_turtle(pen: Pen, look: Look, dice: Dice) -> None:
 
 
 def urchin(pen: Pen, look: Look, dice: Dice) -> None:
-    """A ball of straight spines around a round test."""
-    r, spines = dice.span(0.42, 0.58), dice.count(10, 12) + 3 * look.detail
-    phase = dice.roll() * 0.5
-    uneven = dice.span(0.05, 0.3)
-    flat = dice.span(0.8, 1.0)
+    """A ball of thin straight spines around a round test."""
+    r, spines = dice.span(0.42, 0.56), dice.count(10, 12) + 4 * look.detail
+    phase, uneven, flat = dice.roll() * 0.5, dice.span(0.05, 0.25), dice.span(0.85, 1.0)
     for i in range(spines):
         way = phase + TAU * i / spines
-        reach = 1 - uneven * dice.roll() - 0.12 * (i % 2)
+        reach = 1 - uneven * dice.roll() - 0.14 * (i % 2)
         x, y = np.cos(way), np.sin(way) * flat
-        pen.limb(
-            [(x * r * 0.7, y * r * 0.7), (x * reach, y * reach)],
-            0.035,
-            0.015,
-            hue=SECOND if i % 2 else 0,
-            tone=-0.4,
-            solid=look.detail > 1,
-        )
+        pen.thread([(x * r * 0.7, y * r * 0.7), (x * reach, y * reach)], SECOND if i % 2 else MAIN, tone=-0.4)
     pen.blob(ellipse(0, 0, r, r * flat), marked=True)
     if look.pattern == "plain":
         pen.blob(ellipse(-0.06, -0.08, r * 0.4, r * 0.3), SECOND, tone=0.6)
@@ -125,28 +116,25 @@ def sea_slug(pen: Pen, look: Look, dice: Dice) -> None:
 
 
 def manatee(pen: Pen, look: Look, dice: Dice) -> None:
-    """A fat sausage with a drooping muzzle, one paddle and a round flat tail."""
-    h, bow = dice.span(0.36, 0.44), dice.span(-0.1, 0.15)
-    paddle = dice.span(0.26, 0.34)
-    pen.blob(
-        closed([(0.55, bow - 0.08), (0.85, bow - paddle), (1.1, bow), (0.85, bow + paddle), (0.55, bow + 0.1)], per=3), SECOND
-    )
+    """A fat barrel with a big drooping muzzle, one paddle and a round flat tail on a thin stalk."""
+    h, bow = dice.span(0.44, 0.52), dice.span(-0.12, 0.12)
+    paddle = dice.span(0.24, 0.32)
+    pen.blob(ellipse(0.88, bow, 0.24, paddle), SECOND, tone=-0.2)
     shape = [
-        (-0.92, 0.06, 0.3),
-        (-0.78, -h * 0.6, h * 0.95),
-        (-0.45, -h * 0.85, h * 0.9),
+        (-0.8, -0.12, 0.3),
+        (-0.66, -h * 0.62, h * 0.85),
+        (-0.36, -h * 0.8, h * 0.9),
         (0.0, -h, h),
-        (0.35, -h * 0.7 + bow * 0.5, h * 0.75 + bow * 0.5),
+        (0.32, -h * 0.68 + bow * 0.5, h * 0.68 + bow * 0.5),
+        (0.7, bow - 0.06, bow + 0.06),
     ]
-    shape.append((0.68, bow - 0.09, bow + 0.1))
     pen.blob(profile(shape), marked=True, belly=0.7 if look.pattern == "plain" else 9)
-    pen.blob(ellipse(-0.86, h * 0.6, 0.2, 0.18), tone=0.8)
-    pen.mark(-0.94, h * 0.45, DARK, 0)
-    lean = dice.span(-0.1, 0.2)
-    pen.blob(
-        closed([(-0.4, h * 0.4), (-0.15, h * 0.4), (-0.1 + lean, h + 0.26), (-0.28 + lean, h + 0.3)], per=3), SECOND, apart=True
-    )
-    pen.eye(-0.6, -h * 0.25, 0.06)
+    pen.blob(ellipse(-0.82, h * 0.42, 0.22, 0.24), tone=0.8, apart=look.detail > 0)
+    pen.mark(-0.94, h * 0.3, DARK, 0)
+    lean = dice.span(-0.1, 0.3)
+    flipper = [(-0.4, h * 0.4), (-0.12, h * 0.4), (-0.02 + lean, h + 0.28), (-0.24 + lean, h + 0.32)]
+    pen.blob(closed(flipper, per=3), SECOND, apart=True)
+    pen.eye(-0.6, -h * 0.18, 0.06)
     pen.lights(row(-0.3, -0.05, 0.5, bow, 3 + look.detail))
 
 
@@ -182,24 +170,22 @@ def sea_snail(pen: Pen, look: Look, dice: Dice) -> None:
 
 
 def crab(pen: Pen, look: Look, dice: Dice) -> None:
-    """Wide shell, stalked eyes, claws raised, legs at the sides."""
-    w, h = dice.span(0.45, 0.64), dice.span(0.28, 0.46)
-    claw, rise = dice.span(0.14, 0.26), dice.span(-0.2, 0.4)
+    """Wide shell, stalked eyes, pincers raised above it or held low before it, legs at the sides."""
+    w, h = dice.span(0.48, 0.62), dice.span(0.3, 0.42)
+    raised = look.pose == "claws raised"
     for side in (-1, 1):
         for i in range(2 + (look.detail > 0)):
-            out = 0.95 - 0.17 * i
+            y = 0.02 + 0.13 * i
+            knee = (side * (w + 0.3 - 0.1 * i), y - 0.1 + 0.06 * i)
             pen.limb(
-                [(side * w * 0.7, 0.1 + 0.08 * i), (side * out, 0.12 + 0.14 * i), (side * (out + 0.04), 0.42 + 0.12 * i)],
+                [(side * w * 0.7, y), knee, (side * (w + 0.42 - 0.13 * i), y + 0.32)],
                 0.05,
-                0.035,
+                0.03,
                 tone=-0.6,
+                solid=look.detail > 1,
             )
-        pen.limb([(side * w * 0.75, 0.0), (side * 0.84, -0.12), (side * 0.76, -0.3 - rise)], 0.08, 0.07, tone=-0.2)
-        tip = (side * 0.72, -0.42 - rise)
-        pen.blob(ellipse(tip[0], tip[1], claw, claw * 0.85), SECOND, tone=0.3)
-        pen.mark(tip[0] - side * claw * 0.4, tip[1] - claw * 0.55, SECOND, 0, 0.04)
         pen.limb([(side * 0.2, -h * 0.5), (side * 0.22, -h - 0.16)], 0.06, 0.06)
-        pen.eye(side * 0.22, -h - 0.12, 0.06)
+        pen.eye(side * 0.22, -h - 0.16, 0.06)
     shell = [
         (-w * 0.75, -h * 0.7),
         (0, -h),
@@ -210,23 +196,54 @@ def crab(pen: Pen, look: Look, dice: Dice) -> None:
         (-w, -0.02),
     ]
     pen.blob(closed(shell, per=3), marked=True, axis="y" if look.pattern == "stripes" else "x", belly=0.75)
-    pen.mark(-0.06, h * 0.45, MAIN, 0)
-    pen.mark(0.06, h * 0.45, MAIN, 0)
+    claw, rise = dice.span(0.22, 0.3), dice.span(0.0, 0.25)
+    for side in (-1, 1):
+        elbow, wrist = ((0.86, -0.2), (0.8, -0.46 - rise)) if raised else ((0.86, 0.3), (0.52 + rise * 0.6, 0.62))
+        shoulder = (side * w * 0.8, -0.1 if raised else 0.1)
+        pen.limb([shoulder, (side * elbow[0], elbow[1]), (side * wrist[0], wrist[1])], 0.08, 0.07, tone=-0.2, apart=not raised)
+        pincer(pen, side * wrist[0], wrist[1], claw, -TAU / 4 - side * 0.5 if raised else TAU / 4 + side * 0.9, apart=not raised)
+    if look.detail:
+        pen.mark(-0.06, h * 0.45, MAIN, 0)
+        pen.mark(0.06, h * 0.45, MAIN, 0)
     pen.lights([(-0.3, -0.05), (0.3, -0.05), (0, -h * 0.5)])
 
 
+def pincer(pen: Pen, x: float, y: float, size: float, way: float, **style) -> None:
+    """A claw that opens in the direction `way`, radians: a disc without a wedge."""
+    rim = arc(x, y, size, size, way + 0.45, way + TAU - 0.45, 12)
+    pen.blob([*rim, (x - 0.2 * size * np.cos(way), y - 0.2 * size * np.sin(way))], SECOND, tone=0.3, **style)
+
+
 def sea_star(pen: Pen, look: Look, dice: Dice) -> None:
-    """Five thick tapering arms."""
+    """Five thick tapering arms: straight when spread, all bent one way like a pinwheel when curled."""
     tips, phase = dice.pick({5: 4, 6: 1}), dice.span(-0.2, 0.2) - TAU / 4
-    depth = dice.span(0.48, 0.6)
-    points = star(0, 0, 1, 1, tips, depth, phase)
-    bend = dice.span(-0.25, 0.25)
-    points = points + np.roll(points, 1, 1) * (-bend, bend) * 0.3 * (np.arange(len(points)) % 2 == 0)[:, None]
+    draw_arms = _curled_arms if look.pose == "curled" else _spread_arms
+    ridges = draw_arms(pen, look, dice, tips, phase)
+    for ridge in ridges:
+        pen.limb(ridge, 0.07 if look.pattern == "stripes" else 0.035, 0.02, hue=SECOND, tone=0.5, flat=True)
+    pen.blob(ellipse(0, 0, 0.14, 0.14), SECOND, tone=0.7)
+    pen.lights([ridge[-1] for ridge in ridges])
+
+
+def _spread_arms(pen: Pen, look: Look, dice: Dice, tips: int, phase: float) -> list[np.ndarray]:
+    """One star-shaped outline → the ridge of each arm."""
+    points = star(0, 0, 1, 1, tips, dice.span(0.48, 0.6), phase)
     doubled = np.repeat(points, 2, 0)
     doubled[0::2] += (np.roll(points, 1, 0) - points) * 0.12
     doubled[1::2] += (np.roll(points, -1, 0) - points) * 0.12
     pen.blob(doubled, marked=look.pattern != "stripes")
-    for tip in points[0::2]:
-        pen.limb([(0, 0), tip * 0.68], 0.07 if look.pattern == "stripes" else 0.035, 0.02, hue=SECOND, tone=0.5, flat=True)
-    pen.blob(ellipse(0, 0, 0.14, 0.14), SECOND, tone=0.7)
-    pen.lights([tip * 0.6 for tip in points[0::2]])
+    return [np.array([(0, 0), tip * 0.68]) for tip in points[0::2]]
+
+
+def _curled_arms(pen: Pen, look: Look, dice: Dice, tips: int, phase: float) -> list[np.ndarray]:
+    """Arms that hook around → the ridge of each arm."""
+    curl, length = dice.span(2.2, 2.9) * dice.pick([-1, 1]), dice.span(1.15, 1.3)
+    t = np.linspace(0, 1, 9)
+    ridges = []
+    for i in range(tips):
+        way = phase + TAU * i / tips + curl * (t - 0.25).clip(0) ** 1.2
+        steps = np.stack([np.cos(way), np.sin(way)], -1) * length / 8
+        arm = np.concatenate([[(0, 0)], steps[:-1].cumsum(0)])
+        pen.limb(arm, 0.26, 0.09, marked=look.pattern != "stripes")
+        ridges.append(arm[:7])
+    return ridges

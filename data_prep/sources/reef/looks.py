@@ -42,6 +42,8 @@ ZONES = {
         {"brown": 0.9, "red": 1.6, "orange": 1.3, "yellow": 1, "green": 0.4, "teal": 0.7, "blue": 0.9, "purple": 1.1}),
 }  # fmt: skip
 EXTENT = {"small": (0.64, 0.70), "medium": (0.77, 0.86), "large": (0.92, 1.0)}  # longer side over the frame's
+SWIMMING = {"level": 3, "rising": 1, "diving": 1}  # poses that turn the whole body, in side views only
+SLOPE = {"rising": (0.35, 0.49), "diving": (-0.49, -0.35)}  # radians, nose up positive: 20 to 28 degrees
 SIZE_WEIGHTS = {"small": 2, "medium": 2, "large": 4}
 
 
@@ -56,6 +58,7 @@ class Look:
     light: str
     pattern: str
     facing: str
+    pose: str  # one of the plan's poses; '' where it has none
     extent: float
     glow: bool
     teeth: bool
@@ -71,7 +74,7 @@ class Look:
     slim: float
     stretch: float  # width of the model over its drawn width
     arch: float  # how far nose and tail bend down (up where negative), model units
-    tilt: float  # radians, in side views
+    tilt: float  # radians, nose up positive; in side views
     white: int  # hue of eyeballs and teeth
     black: int  # hue of pupils and mouths
 
@@ -92,7 +95,13 @@ def _lift(lift: float, second: str, base: float) -> float:
     return lift if base > 2.5 else 1.0
 
 
-def choose(dice: Dice, zone: str, facings, patterns, size: int) -> Look:
+def _pose(dice: Dice, poses, facing: str) -> str:
+    """One of the poses, '' where there are none or where it could not be seen: who swims up or down is not level."""
+    pose = dice.pick(poses) if poses else ""
+    return "" if pose in SWIMMING and facing not in ("left", "right") else pose
+
+
+def choose(dice: Dice, zone: str, facings, patterns, poses, size: int) -> Look:
     """The style of one sprite; the same choices in the same order for every plan."""
     settings = ZONES[zone]
     main = dice.pick(settings.colours)
@@ -104,15 +113,18 @@ def choose(dice: Dice, zone: str, facings, patterns, size: int) -> Look:
     extent = dice.span(*EXTENT[dice.pick(SIZE_WEIGHTS)])
     glow = dice.chance(settings.glow)
     coarse = {16: (3, 4), 24: (4, 6)}.get(size, (max(4, size // 8), max(4, size // 4)))
+    facing = dice.pick(facings)
+    pose = _pose(dice, poses, facing)
     calm = 0.75 if size <= 16 else 1.0  # few pixels tilt badly
     return Look(
         zone=zone, size=size, main=main, second=second, light=light, pattern=pattern,
-        facing=dice.pick(facings), extent=extent, glow=glow, teeth=dice.chance(settings.teeth),
+        facing=facing, pose=pose, extent=extent, glow=glow, teeth=dice.chance(settings.teeth),
         outline=not dice.chance(settings.bare * (0.4 if size <= 16 else 1)), ink=dice.chance(0.2 if settings.line < 2 else 0.0),
         base=settings.base - (glow and settings.base > 3) * 0.5 + dice.span(-0.55, 0.55),
         lift=_lift(dice.pick([1.0, 1.0, -1.0]), second, settings.base),
         period=dice.count(*coarse), phase=dice.roll(), bend=dice.span(0, 0.35), eye=settings.eye * dice.span(0.9, 1.1),
         trail=settings.trail * dice.span(0.85, 1.15), slim=settings.slim * dice.span(0.92, 1.08),
-        stretch=dice.span(0.84, 1.18), arch=calm * dice.span(-0.17, 0.17), tilt=calm * dice.span(-0.17, 0.17),
+        stretch=dice.span(0.84, 1.18), arch=calm * dice.span(-0.17, 0.17),
+        tilt=dice.span(*SLOPE.get(pose, (-0.17 * calm, 0.17 * calm))),
         white=dice.pick({PALE: 3, MAIN: 2, SECOND: 2}), black=dice.pick([DARK, MAIN]),
     )  # fmt: skip
