@@ -22,7 +22,8 @@ def render(manifest: dict, credits: Mapping[tuple[str, str, str], int]) -> str:
         "Splits are by group (silhouette and label), so that a recolour of a training sprite is in no other split; "
         "procedural sprites are split by plan, colour and pattern, so that the test set has unseen combinations. In "
         f"{recipe['empty_caption_share']:.0%} of the training pairs the caption is emptied; `caption_full` keeps it.",
-        "## Sprites by cell (train / validation / test)",
+        *_left_out(recipe.get("leave_out_cells", [])),
+        f"## Sprites by cell ({' / '.join(totals)})",
         _coverage(manifest["counts"]),
         "## Left out",
         _table(("reason", "sprites"), sorted(manifest["dropped"].items())) if manifest["dropped"] else "Nothing.",
@@ -50,8 +51,16 @@ def _header(manifest: dict, splits: list[str], credits: Mapping[tuple[str, str, 
     return "---\n" + yaml.safe_dump(header, sort_keys=False, allow_unicode=True) + "---"
 
 
+def _left_out(cells: list[str]) -> list[str]:
+    """A paragraph on the split unseen_cells, where there is one."""
+    if not cells:
+        return []
+    words = "all of their sprites are in the split `unseen_cells`, and their silhouettes in no other"
+    return [f"Cells left out of training: {', '.join(cells)}; {words}."]
+
+
 def _coverage(counts: Mapping[str, Mapping[str, int]]) -> str:
-    """Zones downwards, categories across, three counts in a cell; 'none' where a sprite has no zone or category."""
+    """Zones downwards, categories across, a count for each split in a cell; 'none' where a sprite has no zone or category."""
     cells = {cell for split in counts.values() for cell in split}
     zones = [*ZONES, *(["none"] if any(cell.startswith("none/") for cell in cells) else [])]
     categories = [*CATEGORIES, *(["none"] if any(cell.endswith("/none") for cell in cells) else [])]

@@ -1,6 +1,6 @@
 """Pairs: a sprite as one row of TRL's conversational prompt–completion format, and rows as parquet files.
 
-Writes `<split>-00000-of-00001.parquet` for train, validation and test; reads nothing.
+Writes `<split>-00000-of-00001.parquet` for train, validation, test and, where cells are left out, unseen_cells; reads nothing.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from data_prep.errors import InputError
 from data_prep.sprite import Sprite
 
 SPLITS = ("train", "validation", "test")
+UNSEEN_CELLS = "unseen_cells"  # the split of the cells that a recipe leaves out
 ROWS_A_WRITE = 1000
 COLUMNS = (
     *("id", "prompt", "completion", "caption", "caption_full", "height", "width", "palette", "task"),
@@ -60,11 +61,12 @@ def write_parquet(folder: Path, rows: Iterable[tuple[str, dict]]) -> dict[str, d
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema, waiting = _schema(), {split: [] for split in SPLITS}
-    paths = {split: folder / f"{split}-00000-of-00001.parquet" for split in SPLITS}
+    splits = (*SPLITS, UNSEEN_CELLS)
+    schema, waiting = _schema(), {split: [] for split in splits}
+    paths = {split: folder / f"{split}-00000-of-00001.parquet" for split in splits}
     totals = Counter()
     with ExitStack() as stack:
-        writers = {split: stack.enter_context(pq.ParquetWriter(paths[split], schema, compression="zstd")) for split in SPLITS}
+        writers = {split: stack.enter_context(pq.ParquetWriter(paths[split], schema, compression="zstd")) for split in splits}
 
         def flush(split: str) -> None:
             writers[split].write_table(pa.Table.from_pylist(waiting[split], schema))
@@ -75,9 +77,9 @@ def write_parquet(folder: Path, rows: Iterable[tuple[str, dict]]) -> dict[str, d
             totals[split] += 1
             if len(waiting[split]) == ROWS_A_WRITE:
                 flush(split)
-        for split in SPLITS:
+        for split in splits:
             flush(split)
-    for split in SPLITS:
+    for split in splits:
         if not totals[split]:
             paths.pop(split).unlink()  # `datasets` cannot read a split without rows
     return {f"data/{path.name}": {"rows": totals[split], "sha256": file_hash(path)} for split, path in paths.items()}

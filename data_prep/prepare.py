@@ -2,9 +2,10 @@
 
     python -m data_prep.prepare --config data_prep/recipes/reef16.yaml --out datasets/reef16 [--set key=value …] [--force]
 
-Reads a YAML recipe and its sources. Writes data/{train,validation,test}-00000-of-00001.parquet, README.md (dataset card),
-manifest.json, palette.json, dropped.jsonl and contact_sheet.png. Same recipe, same sources, same versions: same bytes. The
-folder appears whole or not at all. Memory: 160 MB and under 1 KB a sprite. Some 500 to 900 sprites a second on a core.
+Reads a YAML recipe and its sources. Writes data/{train,validation,test}-00000-of-00001.parquet (and unseen_cells, where the
+recipe leaves cells out), README.md (dataset card), manifest.json, palette.json, dropped.jsonl and contact_sheet.png. Same
+recipe, same sources, same versions: same bytes. The folder appears whole or not at all. Memory: 160 MB and under 1 KB a
+sprite. Some 500 to 900 sprites a second on a core.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from itertools import islice
@@ -53,10 +54,14 @@ class _Work:
     dropped: Counter = field(default_factory=Counter)  # reason → sprites
     colours: Counter = field(default_factory=Counter)  # 0xRRGGBB → opaque pixels
     keys: list[tuple[str, str]] = field(default_factory=list)  # (silhouette, tidied label or "") of every sprite read
-    given_splits: list[str] = field(default_factory=list)  # beside `keys`: its source's own split, or ''
-    counts: dict[str, Counter] = field(default_factory=lambda: {split: Counter() for split in pairs.SPLITS})
+    given_splits: list[str] = field(default_factory=list)  # beside `keys`: unseen_cells, its source's own split, or ''
+    counts: dict[str, Counter] = field(init=False)  # split → zone/category → sprites
     credits: Counter = field(default_factory=Counter)  # (source, licence, attribution) → sprites
     samples: dict[tuple[str, str], list[np.ndarray]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        unseen = [pairs.UNSEEN_CELLS] if self.recipe.leave_out_cells else []
+        self.counts = {split: Counter() for split in (*pairs.SPLITS, *unseen)}
 
     def drop(self, name: str, reason: str, **more: str) -> None:
         self.dropped[reason] += 1
@@ -103,7 +108,9 @@ def _build(work: _Work, described: dict, recipe_hash: str) -> None:
     _write_json(work.folder / "palette.json", palette.to_json())
     (work.folder / "README.md").write_text(dataset_card.render(manifest, work.credits), encoding="utf-8")
     _write_json(work.folder / "manifest.json", manifest)
-    say(f"{sum(sum(cells.values()) for cells in work.counts.values()):,} pairs; dropped: {_summary(work.dropped) or 'none'}")
+    totals = {split: sum(cells.values()) for split, cells in work.counts.items()}
+    unseen = f", {totals[pairs.UNSEEN_CELLS]:,} of them in {pairs.UNSEEN_CELLS}" if pairs.UNSEEN_CELLS in totals else ""
+    say(f"{sum(totals.values()):,} pairs{unseen}; dropped: {_summary(work.dropped) or 'none'}")
     empty = [split for split, cells in work.counts.items() if not cells]
     if empty:
         say(f"no sprite fell to {' and '.join(empty)}: too few groups; more sprites or another seed")
@@ -118,6 +125,8 @@ def _curated(work: _Work) -> Iterator[Picture]:
         for picture in islice(_pictures(source, work), work.recipe.limit):
             label = f"caption {picture.caption}" if picture.caption and not picture.split else ""
             work.keys.append((curate.silhouette_key(picture.rgba), label))
+            if f"{picture.tags.get('zone', '')}/{picture.tags.get('category', '')}" in work.recipe.leave_out_cells:
+                picture = replace(picture, split=pairs.UNSEEN_CELLS)  # over its source's own split
             work.given_splits.append(picture.split)
             if work.recipe.palette == "corpus":
                 work.colours.update(_colour_counts(picture.rgba))
@@ -211,18 +220,20 @@ def _check_name(palette: Palette) -> None:
 def _splits(group_of: list[str], given: list[str], seed: int) -> dict[str, str]:
     """group → split for every group that has a sprite without a split of its own: hashed to 90/5/5, large ones to train.
 
-    A group of sprites that all bring their split (the procedural ones) is absent: the first one decides.
+    A group of sprites that all bring their split (the procedural ones) is absent: the first one decides. Not so where one of
+    them is of a cell left out: the group is that split's, whatever else is in it.
     """
     sizes = Counter(group_of)
     largest = max(LARGE_GROUP * len(group_of), 20)
-    free = sorted({group for group, split in zip(group_of, given, strict=True) if not split})
+    unseen = {group for group, split in zip(group_of, given, strict=True) if split == pairs.UNSEEN_CELLS}
+    free = sorted({group for group, split in zip(group_of, given, strict=True) if not split} - unseen)
     place = {group: 0.0 if sizes[group] > largest else pairs.share(f"{seed}:{group}") for group in free}
     split_of = {group: _split_at(place[group]) for group in free}
     small = sorted(free, key=place.get)[1:]  # at least one group trains
     for missing in sorted({"test", "validation"} - set(split_of.values())):
         movable = [group for group in small if split_of[group] == "train" and place[group]]
         split_of |= {group: missing for group in movable[-1:]}  # a small corpus: the nearest to the border
-    return split_of
+    return split_of | dict.fromkeys(unseen, pairs.UNSEEN_CELLS)
 
 
 def _split_at(place: float) -> str:
@@ -252,6 +263,8 @@ def _rows(work: _Work, palette: Palette, spool: Path) -> Iterator[tuple[str, dic
         elif key in seen:
             kind = "exact duplicate" if seen[key][1] == pixels else "near duplicate: flipped or moved"
             work.drop(name, kind, of=seen[key][0])
+        elif given != pairs.UNSEEN_CELLS == split_of.get(group):
+            work.drop(name, "its silhouette or label is in a cell left out")
         elif split_of.setdefault(group, split) != split:
             work.drop(name, "its silhouette is in another split", split=split)
         else:

@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from data_prep.captions import CELLS
 from data_prep.errors import InputError
 from data_prep.sprite import MAX_SIDE, MIN_SIDE
 
+CELL_NAMES = tuple("/".join(cell) for cell in CELLS)
 TASKS = ("draw",)  # recolour and reference are not made yet
 SOURCE_KEYS = {
     "procedural": {"kind": str, "seed": int, "count": int},
@@ -26,7 +28,8 @@ class PrepareRecipe:
     name: of the corpus, and of its palette where that is 'corpus'; sources: dicts with `kind` and that kind's keys;
     sizes: pixels a side; palette: a shipped name, 'corpus' or a file; empty_caption_share: of the training captions, emptied
     for guidance; tasks: task → weight; limit: at most so many sprites of each source; num_proc: processes, without
-    influence on the result. Paths are taken from the working directory.
+    influence on the result; leave_out_cells: 'zone/category' of cells whose sprites all go to the split unseen_cells, so that
+    training never sees them. Paths are taken from the working directory.
     """
 
     name: str
@@ -39,6 +42,7 @@ class PrepareRecipe:
     limit: int | None = None
     seed: int = 1
     num_proc: int = 1
+    leave_out_cells: tuple[str, ...] = ()
 
     def __post_init__(self):
         _need(isinstance(self.name, str) and self.name, "name", self.name, "a word")
@@ -57,8 +61,18 @@ class PrepareRecipe:
         _need(_is_int(self.num_proc, 1), "num_proc", self.num_proc, "a whole number from 1")
         _need(isinstance(self.tasks, dict) and self.tasks, "tasks", self.tasks, "task names with weights, as {draw: 1}")
         _check_keys("tasks", self.tasks, TASKS)
+        self._check_cells()
         object.__setattr__(self, "sources", tuple(dict(source) for source in self.sources))
         object.__setattr__(self, "sizes", tuple(sorted(set(self.sizes))))
+
+    def _check_cells(self) -> None:
+        """leave_out_cells names cells, and not all of them; they are kept once each, in the order of CELLS."""
+        cells = self.leave_out_cells
+        _need(_is_list(cells), "leave_out_cells", cells, "a list of zone/category, as [hadal/cephalopod]")
+        _check_keys("recipe: leave_out_cells", cells, CELL_NAMES, "cell")
+        if set(cells) == set(CELL_NAMES):
+            raise InputError("recipe: leave_out_cells: all 30 cells are left out and none is left to train on; name fewer")
+        object.__setattr__(self, "leave_out_cells", tuple(name for name in CELL_NAMES if name in cells))
 
     @classmethod
     def from_yaml(cls, path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> "PrepareRecipe":
@@ -90,8 +104,10 @@ class PrepareRecipe:
         return cls(**data)
 
     def to_json(self) -> dict:
-        """Plain data; `from_dict` takes it back."""
-        return asdict(self) | {"sources": [dict(source) for source in self.sources], "sizes": list(self.sizes)}
+        """Plain data; `from_dict` takes it back. Without cells left out their key is absent: such a corpus keeps its hash."""
+        lists = {"sources": [dict(source) for source in self.sources], "sizes": list(self.sizes)}
+        plain = asdict(self) | lists | {"leave_out_cells": list(self.leave_out_cells)}
+        return {key: value for key, value in plain.items() if key != "leave_out_cells" or value}
 
 
 def _check_source(where: str, source: Any) -> None:
@@ -109,11 +125,11 @@ def _check_source(where: str, source: Any) -> None:
         _need(key != "count" or value >= 1, f"{where}.{key}", value, "at least 1")
 
 
-def _check_keys(where: str, found, valid) -> None:
+def _check_keys(where: str, found, valid, what: str = "key") -> None:
     for key in found:
         if key not in valid:
             nearest = difflib.get_close_matches(str(key), list(valid), 1, 0)[0]
-            raise InputError(f"{where}: unknown key {key!r}; did you mean {nearest!r}?")
+            raise InputError(f"{where}: unknown {what} {key!r}; did you mean {nearest!r}?")
 
 
 def _need(fits: Any, key: str, value: Any, wanted: str) -> None:

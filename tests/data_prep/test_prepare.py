@@ -152,6 +152,53 @@ def test_a_corpus_palette_is_exact_and_every_drop_is_written_down(tmp_path):
     assert sum(map(len, loaded.values())) == 2
 
 
+def test_cells_left_out_are_one_split_and_in_no_other(tmp_path, capsys):
+    cells = ["hadal/cephalopod", "twilight/coral", "hadal/cephalopod"]
+    sources = [{"kind": "procedural", "seed": 3, "count": 300}]
+    out = prepare(recipe(leave_out_cells=cells, sources=sources), tmp_path / "out")
+    assert "20 of them in unseen_cells; dropped" in capsys.readouterr().err
+    loaded = rows(out, tmp_path)
+    cell_of = {split: {f"{row['zone']}/{row['category']}" for row in part} for split, part in loaded.items()}
+    assert cell_of["unseen_cells"] == set(cells) and len(loaded["unseen_cells"]) == 20
+    assert not set(cells) & (cell_of["train"] | cell_of["validation"] | cell_of["test"])
+    assert all(row["caption"] for row in loaded["unseen_cells"])
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["recipe"]["leave_out_cells"] == ["twilight/coral", "hadal/cephalopod"]
+    assert manifest["counts"]["unseen_cells"] == {"hadal/cephalopod": 10, "twilight/coral": 10}
+    assert manifest["files"]["data/unseen_cells-00000-of-00001.parquet"]["rows"] == 20
+    card = (out / "README.md").read_text()
+    assert "0 / 0 / 0 / 10" in card and "Cells left out of training: twilight/coral, hadal/cephalopod" in card
+
+
+def test_without_cells_left_out_nothing_knows_of_them(reef):
+    plain, empty = recipe(), recipe(leave_out_cells=[])
+    assert "leave_out_cells" not in plain.to_json() and module._described(plain) == module._described(empty)
+    for name in ("manifest.json", "README.md"):
+        text = (reef / name).read_text()
+        assert "unseen_cells" not in text and "leave_out_cells" not in text
+
+
+def test_what_is_like_a_cell_left_out_never_trains(tmp_path):
+    """Recolours and namesakes of such a sprite are dropped, whichever comes first; nobody else is."""
+    drawings = {f"{seed:02}_{kind}.png": drawing(seed, (200, 30, 30 + 60 * (kind == "b"))) for seed in range(60) for kind in "ab"}
+    drawings |= {"last.png": drawing(90)}
+    labels = {name: f"crab {'qwertzuiop'[int(name[0])]}{'asdfghjklm'[int(name[1])]}" for name in drawings if name < "l"}
+    left_out = {f"{seed:02}_{'ab'[seed % 2]}.png" for seed in range(10)}
+    metadata = [
+        {"file_name": name, "label": label, "zone": "hadal" if name in left_out else "abyss", "category": "grazer"}
+        for name, label in (labels | {"last.png": labels["00_a.png"]}).items()
+    ]
+    pack = make_pack(tmp_path / "p.zip", drawings, "\n".join(map(json.dumps, metadata)))
+    out = prepare(pack_recipe(pack, leave_out_cells=["hadal/grazer"]), tmp_path / "out")
+    loaded = rows(out, tmp_path)
+    unseen = loaded.pop("unseen_cells")
+    others = [row for part in loaded.values() for row in part]
+    assert {row["zone"] for row in unseen} == {"hadal"} and len(unseen) == 10
+    assert {row["zone"] for row in others} == {"abyss"} and len(others) == 100 and set(loaded) == {"train", "validation", "test"}
+    assert not {row["group"] for row in others} & {row["group"] for row in unseen}
+    assert json.loads((out / "manifest.json").read_text())["dropped"] == {"its silhouette or label is in a cell left out": 11}
+
+
 def test_limit_and_sizes(tmp_path):
     drawings = {f"thing {seed}.png": drawing(seed, side=10 + seed) for seed in range(20)}
     packed = pack_recipe(make_pack(tmp_path / "p.zip", drawings), sizes=[32, 16], limit=15)
@@ -230,6 +277,10 @@ def test_a_changed_pack_is_another_corpus(tmp_path):
         ({"empty_caption_share": 2}, "empty_caption_share"),
         ({"limit": 0}, "limit"),
         ({"num_proc": True}, "num_proc"),
+        ({"leave_out_cells": ["hadal/cefalopod"]}, "unknown cell 'hadal/cefalopod'; did you mean 'hadal/cephalopod'?"),
+        ({"leave_out_cells": [7]}, "unknown cell 7"),
+        ({"leave_out_cells": "hadal/coral"}, "leave_out_cells"),
+        ({"leave_out_cells": ["/".join(cell) for cell in captions.CELLS]}, "none is left to train on"),
     ],
 )
 def test_wrong_keys_and_values_are_named_in_one_line(changes, words):
