@@ -1,10 +1,14 @@
-"""Generators: whatever answers a request with the text of a drawing. So far a language model, bare or with an adapter."""
+"""Generators: whatever answers a request with the text of a drawing. Here a language model, bare or with an adapter."""
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
 
 from data_prep import grid_text
 from data_prep.captions import messages
@@ -18,7 +22,12 @@ SPARE_TOKENS = 32  # an unconstrained answer may run on by this much before it i
 
 @dataclass(frozen=True)
 class Request:
-    """One drawing that is asked for. seed and index key its noise; palette is the one to draw in."""
+    """One drawing that is asked for. seed and index key its noise; palette is the one to draw in.
+
+    tags: what is known of the subject beside the caption, for models that take classes (zone, category, …).
+    given: (H, W) int16 pixels that stand, −1 where the model draws; a drawn pixel sees those before it in raster order.
+    mixed_with: a second caption, weighed like the first.
+    """
 
     caption: str
     height: int
@@ -26,6 +35,9 @@ class Request:
     palette: Palette
     seed: int = 0
     index: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
+    given: np.ndarray | None = None
+    mixed_with: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,61 @@ class Drawing:
     text: str
     seconds: float
     tokens: int
+
+
+class Generator(Protocol):
+    """What draws: a language model or the sprite transformer. palette: the one it was trained on, None for any."""
+
+    palette: Palette | None
+
+    @property
+    def name(self) -> str:
+        """What its sprites say of where they come from."""
+
+    def refuse(self, request: Request) -> None:
+        """Raises InputError for what it cannot draw."""
+
+    def answer(self, requests: Sequence[Request], sampling, mode: str = GRAMMAR, batch_size: int = 16) -> Iterator[Drawing]:
+        """Drawings in the order of the requests; raises InputError, before anything is drawn, for one that is refused."""
+
+    def likelihoods(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> Iterator:
+        """A `finetune.likelihood.Likelihood` of each given sprite as the answer to its request's caption."""
+
+    def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
+        """n sprites for a caption."""
+
+
+def check_request(request: Request) -> None:
+    """Raises InputError for a size, a seed or given pixels that no generator draws."""
+    height, width, given = request.height, request.width, request.given
+    if not all(MIN_SIDE <= side <= MAX_SIDE for side in (height, width)):
+        raise InputError(f"size {height}x{width}: a side has {MIN_SIDE} to {MAX_SIDE} pixels")
+    if not 0 <= request.seed < 2**63:
+        raise InputError(f"seed {request.seed}: it takes 0 to 2^63 - 1")
+    if given is None:
+        return
+    if np.shape(given) != (height, width):
+        raise InputError(f"given pixels: shape {np.shape(given)}; the drawing has {height}x{width}")
+    if given.dtype.kind != "i" or given.min() < -1 or given.max() >= len(request.palette):
+        last, name = len(request.palette) - 1, request.palette.name
+        raise InputError(f"given pixels: they take −1 (draw) and the entries 0 to {last} of palette {name!r}")
+
+
+def caption_weights(request: Request, guidance: float = 0.0) -> dict[str, float]:
+    """Caption → weight of its log-probabilities in the drawing. They sum to 1; '' is what guidance leads away from."""
+    captions = [request.caption] if request.mixed_with is None else [request.caption, request.mixed_with]
+    weights = defaultdict(float)
+    for caption in captions:
+        weights[caption] += (1 + guidance) / len(captions)
+    weights[""] -= guidance
+    return {caption: weight for caption, weight in weights.items() if weight}
+
+
+def sprites_of(generator: Generator, requests: Sequence[Request], sampling, source: str = "") -> Iterator[Sprite]:
+    """The drawings of valid texts as sprites, with caption and tags of their requests. Raises InputError like `answer`."""
+    for request, drawing in zip(requests, generator.answer(requests, sampling), strict=True):
+        grid = grid_text.read(drawing.text, {request.palette.name: request.palette}).grid
+        yield Sprite(grid, request.palette, request.caption, request.tags, source=source)
 
 
 class LanguageModel:
@@ -73,12 +140,13 @@ class LanguageModel:
             model = model.to("cuda")
         return cls(model, CellTokens(tokenizer), facts, None if facts is None else load_palette(Path(adapter)))
 
+    @property
+    def name(self) -> str:
+        return self.facts.name if self.facts else "base model"
+
     def refuse(self, request: Request) -> None:
         """Raises InputError for what cannot be drawn, or a size or palette that the adapter was not trained on."""
-        if not all(MIN_SIDE <= side <= MAX_SIDE for side in (request.height, request.width)):
-            raise InputError(f"size {request.height}x{request.width}: a side has {MIN_SIDE} to {MAX_SIDE} pixels")
-        if not 0 <= request.seed < 2**63:
-            raise InputError(f"seed {request.seed}: it takes 0 to 2^63 - 1")
+        check_request(request)
         if self.facts is None:
             return
         if (request.height, request.width) not in self.facts.sizes:
@@ -90,13 +158,23 @@ class LanguageModel:
     def prompts(self, requests: Sequence[Request]) -> list[list[int]]:
         return [self.tokens.prompt_ids(messages(r.caption, r.height, r.width, r.palette)) for r in requests]
 
+    def conditions(self, requests: Sequence[Request], guidance: float) -> tuple[list[list[int]], list[tuple[int, float]]]:
+        """The prompts of all requests, and of each (number of its request, weight): one a request, or a few."""
+        weights = [caption_weights(request, guidance) for request in requests]
+        parts = [(number, caption, weight) for number, each in enumerate(weights) for caption, weight in each.items()]
+        prompts = self.prompts([replace(requests[number], caption=caption) for number, caption, _ in parts])
+        return prompts, [(number, weight) for number, _, weight in parts]
+
     def answer(self, requests: Sequence[Request], sampling, mode: str = GRAMMAR, batch_size: int = 16) -> Iterator[Drawing]:
         """Drawings in the order of the requests; those of one size and palette that stand together share batches.
 
-        Raises InputError, before anything is drawn, for a request that `refuse` refuses.
+        Raises InputError, before anything is drawn, for a request that `refuse` refuses, and for guidance, given pixels
+        or a second caption without the grammar.
         """
         for request in requests:
             self.refuse(request)
+            if mode != GRAMMAR and (sampling.guidance or request.given is not None or request.mixed_with is not None):
+                raise InputError(f"mode {mode}: guidance, given pixels and a second caption need mode {GRAMMAR}")
         for _, alike in groupby(requests, key=lambda r: (r.height, r.width, r.palette.hash, r.palette.name)):
             alike = list(alike)
             for start in range(0, len(alike), batch_size):
@@ -110,7 +188,8 @@ class LanguageModel:
         keys = [(r.seed, r.index) for r in batch]
         started = time.perf_counter()
         if mode == GRAMMAR:
-            grids = draw_grids(self.model, self.prompts(batch), schedule, keys, sampling)
+            prompts, shares = self.conditions(batch, sampling.guidance)
+            grids = draw_grids(self.model, prompts, schedule, keys, sampling, shares, _given(batch))
             texts = [grid_text.encode(grid, first.palette) for grid in grids]
         else:
             length = len(schedule.ids) + SPARE_TOKENS
@@ -130,9 +209,7 @@ class LanguageModel:
         palette = self.palette or named("reef64")
         height, width = (size, size) if size is not None else self.facts.sizes[0] if self.facts else (16, 16)
         requests = [Request(caption, height, width, palette, seed, index) for index in range(n)]
-        for drawing in self.answer(requests, sampling or Sampling()):
-            grid = grid_text.read(drawing.text, {palette.name: palette}).grid
-            yield Sprite(grid, palette, caption, source=self.facts.name if self.facts else "base model")
+        return sprites_of(self, requests, sampling or Sampling(), self.name)
 
     def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
         """The same as a list."""
@@ -147,6 +224,14 @@ class LanguageModel:
             for prompt, sprite in zip(self.prompts(requests), sprites, strict=True)
         )
         return likelihoods(self.model, queries)
+
+
+def _given(batch: Sequence[Request]) -> np.ndarray | None:
+    """(B, H, W) given pixels of a batch, −1 where the model draws; None where nothing is given."""
+    if all(request.given is None for request in batch):
+        return None
+    nothing = np.full((batch[0].height, batch[0].width), -1, np.int16)
+    return np.stack([nothing if request.given is None else request.given for request in batch])
 
 
 def _packaged(facts) -> str:
