@@ -1,11 +1,13 @@
-"""Scores a run folder: every drawing, then every generator beside the controls. Loads no generator and no torch.
+"""Scores a run folder: every drawing, then every generator beside the controls. Loads no generator.
 
-    python -m eval.score runs/<name>
+    python -m eval.score runs/<name> [--critics eval/critics/reef]
 
 Reads recipe.json, palette.json, references.jsonl and completions.jsonl; likelihoods.jsonl and training.npz where they
-are. Writes scores.jsonl (one row a drawing) and summary.json (each metric's mean, interval and n for each generator
-and mode; whether the metric is sane; the critic's own confusion). Costs about 5 ms a drawing, and about 7 s for a critic
-of 5,000 training sprites. Rows that cannot be used, or whose prompt is not of this run, are counted in the summary.
+are; and the judge, by default the committed one. Writes scores.jsonl (one row a drawing) and summary.json: each
+metric's mean, interval and n for each generator and mode; whether the metric is sane; the judge's hash and its own
+confusion; distances to the held-out sprites; the cells, dead or alive. Where no judge fits the run (other labels, other
+sizes) its columns stay empty and the summary says why. About 4 ms a drawing. Rows that cannot be used, or whose
+prompt is not of this run, are counted in the summary.
 """
 
 import argparse
@@ -19,49 +21,45 @@ import numpy as np
 
 from data_prep.errors import InputError, exit_code
 from data_prep.palette import Palette
-from eval import run_folder, summary
+from eval import judging, run_folder, summary
 from eval.controls import HELD_OUT
-from eval.metrics import attributes, diversity, intervals, legacy, memorisation, recognition, structure, validity
+from eval.metrics import attributes, diversity, legacy, memorisation, structure, validity
 from eval.metrics.catalogue import NAMES
 
 
 @dataclass(frozen=True)
 class Yardsticks:
-    """What drawings are measured against: the run's palette, training grids, how those are built and what they look like."""
+    """What drawings are measured against: the run's palette, training grids, how those are built, and the judge."""
 
     palette: Palette
     training: np.ndarray | None  # (N, H, W) uint8
     sprite_like: structure.SpriteLike | None
-    critic: recognition.Critic | None = None
+    judging: judging.Judging
 
     @classmethod
-    def of(cls, folder: Path) -> "Yardsticks":
+    def of(cls, folder: Path, critics: Path | None, references: list[dict]) -> "Yardsticks":
         palette = run_folder.read_palette(folder)
         training = run_folder.read_training(folder, len(palette))
-        if training is None:
-            return cls(palette, None, None)
-        categories = run_folder.read_categories(folder, len(training))
-        if categories is not None:
-            print(f"training the critic on {len(training):,} sprites", file=sys.stderr, flush=True)
-        critic = None if categories is None else recognition.Critic.train(training, categories, palette)
-        return cls(palette, training, structure.SpriteLike.fit(training), critic)
+        sprite_like = None if training is None else structure.SpriteLike.fit(training)
+        return cls(palette, training, sprite_like, judging.choose(critics, references))
 
 
-def score(folder: Path | str) -> Path:
+def score(folder: Path | str, critics: Path | None = None) -> Path:
     """Scores `folder`, writes scores.jsonl and summary.json, returns the summary's path. Raises InputError."""
     folder = Path(folder)
     recipe = run_folder.read_json(folder / "recipe.json")
-    yardsticks = Yardsticks.of(folder)
+    judging.check(critics)
     references = run_folder.read_rows(folder / "references.jsonl", run_folder.check_reference)
     if not references.rows:
         raise InputError(f"{folder / 'references.jsonl'}: no usable row ({summary.causes(references)}); draw again")
+    yardsticks = Yardsticks.of(folder, critics, references.rows)
     completions = _of_this_run(run_folder.read_rows(folder / "completions.jsonl", run_folder.check_drawing), references)
     likelihoods = run_folder.read_rows(folder / "likelihoods.jsonl", run_folder.check_likelihood, required=False)
     likelihoods = _of_this_run(likelihoods, references)
-    scored = score_drawings(_with_held_out(references.rows, completions.rows), references.rows, yardsticks)
+    scored, seen = score_drawings(_with_held_out(references.rows, completions.rows), references.rows, yardsticks)
     unusable = {"references": references.unusable, "completions": completions.unusable, "likelihoods": likelihoods.unusable}
     result = summary.summarise(scored, likelihoods.rows, recipe, unusable)
-    result["recognition"] = _recognition(references.rows, yardsticks, result["seed"])
+    result |= _verdicts(scored, seen, references.rows, yardsticks, result["seed"])
     result["inputs"] = run_folder.fingerprints(folder)
     lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in scored)
     run_folder.write_atomically(folder / "scores.jsonl", "".join(lines))
@@ -77,20 +75,21 @@ def _of_this_run(found: run_folder.Rows, references: run_folder.Rows) -> run_fol
     return run_folder.Rows(kept, found.unusable + strange)
 
 
-def _recognition(references: list[dict], yardsticks: Yardsticks, seed: int) -> dict | None:
-    """How far the critic is to be trusted: its classes of the held-out sprites themselves; None without a critic."""
-    critic = yardsticks.critic
+def _verdicts(scored: list[dict], seen: judging.Seen | None, references: list[dict], yardsticks: Yardsticks, seed: int) -> dict:
+    """The judge's part of summary.json: its facts, its names of the held-out sprites, distances, cells."""
+    found = {"critics": judging.facts(yardsticks.judging), "recognition": None, "distribution": [], "cells": []}
+    critic = yardsticks.judging.critic
     if critic is None:
-        return None
+        return found
     palettes = {yardsticks.palette.name: yardsticks.palette}
-    parsed = [validity.parse(row["text"], palettes, (row["height"], row["width"])) for row in references]
-    named = _named(parsed, critic)
-    pairs = [(_asked_category(references[place]), word) for place, word in named.items()]
-    pairs = [(asked, word) for asked, word in pairs if asked in critic.categories]
-    right = np.array([asked == word for asked, word in pairs], float)
-    table = recognition.confusion([asked for asked, _ in pairs], [word for _, word in pairs], critic)
-    accuracy = intervals.share(right, np.ones(len(right)), seed).to_json()
-    return {"training": critic.training, "taught": [*recognition.TAUGHT, recognition.BLOBS], "accuracy": accuracy, **table}
+    parsed = (validity.parse(row["text"], palettes, (row["height"], row["width"])) for row in references)
+    own = judging.Seen.of(critic, [drawing.sprite for drawing in parsed])
+    training = yardsticks.training
+    known = None if training is None else judging.training_seen(critic, training, yardsticks.palette, len(references))
+    found["recognition"] = judging.recognition(references, own, critic, seed)
+    found["distribution"] = judging.distances(scored, seen, own, known, seed)
+    found["cells"] = judging.coverage_table(scored, references, critic)
+    return found
 
 
 def _with_held_out(references: list[dict], completions: list[dict]) -> list[dict]:
@@ -102,8 +101,11 @@ def _with_held_out(references: list[dict], completions: list[dict]) -> list[dict
     return own + completions
 
 
-def score_drawings(rows: list[dict], references: list[dict], yardsticks: Yardsticks) -> list[dict]:
-    """Completion rows → rows for scores.jsonl, in the same order; `metrics` has every name, None = not measured."""
+def score_drawings(rows: list[dict], references: list[dict], yardsticks: Yardsticks) -> tuple[list[dict], judging.Seen | None]:
+    """Completion rows → rows for scores.jsonl, in the same order, and what the judge has seen of them.
+
+    `metrics` has every name, None = not measured.
+    """
     asked = {row["request_id"]: _asked_colour(row) for row in references}
     palettes = {yardsticks.palette.name: yardsticks.palette}
     parsed, scored = [], []
@@ -112,22 +114,19 @@ def score_drawings(rows: list[dict], references: list[dict], yardsticks: Yardsti
         parsed.append(drawing)
         scored.append(_row(row, drawing, asked.get(row["request_id"])))
     _add_structure(scored, parsed, yardsticks)
-    _add_recognition(scored, parsed, {row["request_id"]: _asked_category(row) for row in references}, yardsticks)
+    seen, critic = None, yardsticks.judging.critic
+    if critic is not None:
+        seen = judging.Seen.of(critic, [drawing.sprite for drawing in parsed])
+        judging.add_metrics(scored, seen, critic, references)
     _add_memorisation(scored, parsed, yardsticks)
     _add_duplicates(scored, parsed)
     _add_pairs(scored)
-    return scored
+    return scored, seen
 
 
 def _asked_colour(reference: dict) -> str | None:
     tags, caption = reference.get("tags"), reference.get("caption")
     return attributes.stated_colour(tags, caption) if isinstance(tags, dict) and isinstance(caption, str) else None
-
-
-def _asked_category(reference: dict) -> str | None:
-    """The reference's category, else its tag; None where neither is a word."""
-    tags = reference.get("tags") if isinstance(reference.get("tags"), dict) else {}
-    return _word(reference.get("category")) or _word(tags.get("category"))
 
 
 def _row(row: dict, drawing: validity.Parsed, colour: str | None) -> dict:
@@ -177,26 +176,6 @@ def _add_structure(scored: list[dict], parsed: list[validity.Parsed], yardsticks
                 scored[position]["metrics"][name] = value
 
 
-def _named(parsed: list[validity.Parsed], critic: recognition.Critic) -> dict[int, str]:
-    """Position → the critic's class, of the drawings that parse and have the training sprites' size."""
-    positions = _by_size(parsed).get(critic.size, [])
-    if not positions:
-        return {}
-    sprites = [parsed[position].sprite for position in positions]
-    light = np.stack([recognition.lightness(sprite.grid, sprite.palette) for sprite in sprites])
-    return dict(zip(positions, critic.name(_stack(parsed, positions), light), strict=True))
-
-
-def _add_recognition(scored: list[dict], parsed: list[validity.Parsed], asked: dict, yardsticks: Yardsticks) -> None:
-    critic = yardsticks.critic
-    if critic is None:
-        return
-    for position, word in _named(parsed, critic).items():
-        wanted = asked.get(scored[position]["request_id"])
-        if wanted in critic.categories:
-            scored[position]["metrics"]["recognised"] = float(word == wanted)
-
-
 def _add_pairs(scored: list[dict]) -> None:
     """Two at once: the colour alone is fooled by shuffled pixels, structure and kind alone by a drawing in any colour."""
     for row in scored:
@@ -230,8 +209,9 @@ def _add_duplicates(scored: list[dict], parsed: list[validity.Parsed]) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m eval.score", description="Scores the drawings of a run folder.")
     parser.add_argument("run", type=Path, help="folder with recipe.json, references.jsonl and completions.jsonl")
+    parser.add_argument("--critics", type=Path, help="folder of critics; by default the committed ones")
     options = parser.parse_args(argv)
-    return exit_code("score", lambda: score(options.run))
+    return exit_code("score", lambda: score(options.run, options.critics))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,17 @@ class Metric:
 
 
 _JUDGED = (  # the headline of a report is the first of them that is sane
-    ("recognised", "recognised", "higher", "a small critic, trained on the run's training sprites, names the category asked for"),
+    ("recognised", "recognised", "higher", "the judge takes it for a sprite and names the category asked for"),
+    ("judge_score", "judge's score", "higher", "probability of being a sprite times probability of the category asked for"),
     ("recognised_in_colour", "recognised, right colour", "higher", "recognised and in the right colour at once"),
+    (
+        "judge_quality",
+        "judged a sprite",
+        "higher",
+        "the judge's probability that it is a sprite and not a degenerate drawing; it does not ask of what",
+    ),
+    ("zone_right", "right zone", "higher", "the judge names the zone asked for"),
+    ("zone_right_scrambled", "right zone, hues scrambled", "higher", "the same without the help of hues"),
     ("sprite_like_in_colour", "sprite-like, right colour", "higher", "sprite-like and in the right colour at once"),
     ("sprite_like", "sprite-like", "higher", "shape statistics as usual as those of 95 % of the training sprites"),
     (
@@ -65,5 +74,5 @@ METRICS = (
 NAMES = tuple(metric.name for metric in METRICS)
 YES_OR_NO = frozenset(
     {"recognised", "recognised_in_colour", "sprite_like_in_colour", "sprite_like", "colour_right", "empty", "duplicate"}
-    | {"strict_valid", "lenient_valid"}
+    | {"strict_valid", "lenient_valid", "zone_right", "zone_right_scrambled"}
 )

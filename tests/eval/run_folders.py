@@ -1,14 +1,19 @@
 """Small run folders for the tests of scores and reports: blobs like fish, jellies and corals, all controls, two models."""
 
 import json
+from functools import cache
+from itertools import islice
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 
 from data_prep.grid_text import encode
 from data_prep.palette import named
+from data_prep.sources import procedural
 from data_prep.sprite import Sprite
 from eval.controls import all_controls
+from eval.score import score
 
 REEF = named("reef64")
 COLOURS = ("red", "orange", "green", "teal", "blue", "purple")
@@ -46,6 +51,37 @@ def blobs(rng: np.random.Generator, count: int) -> list[Sprite]:
     return [blob(rng, category=list(KINDS)[index % len(KINDS)]) for index in range(count)]
 
 
+@cache
+def reef_sprites() -> tuple[list[Sprite], list[Sprite], list[Sprite]]:
+    """Procedural sprites of 16×16, captioned: training, held-out ones of known body plans, and as many others of those cells."""
+    known = [s for s in islice(procedural.sprites(5, 16), 780) if s.tags["plan"] not in procedural.HELD_OUT_PLANS.values()]
+    return known[:400], known[400:520], known[520:640]
+
+
+def _critics(training: list[Sprite], calibration: list[Sprite], held_out: list[Sprite], epochs: int) -> Path:
+    from eval.metrics import critic_tables, critic_training, critics
+    from eval.train_critics import write
+
+    critic = critic_training.train("judge", training, calibration, 1, epochs, batch=24, say=lambda text: None)
+    facts = {**critic.facts, "test": critic_tables.measure(critic, held_out)}
+    folder = Path(mkdtemp(prefix="critics-"))
+    write(folder, [{"name": "test", "hash": ""}], {"judge": critics.frozen("judge", critic.network, facts)})
+    return folder
+
+
+@cache
+def blob_critics() -> Path:
+    """A folder with a judge that was taught 300 blobs: the committed one knows animals, and these are none."""
+    rng = np.random.default_rng(4)
+    sprites = blobs(rng, 360)
+    return _critics(sprites[:300], sprites[300:330], sprites[330:], 4)
+
+
+def score_blobs(folder: Path) -> Path:
+    """`score` with the critics that know blobs."""
+    return score(folder, blob_critics())
+
+
 def make_run(folder: Path, prompts: int = 24, training: int = 120, captions: dict[int, str] | None = None) -> Path:
     """Writes a run folder with everything in it; the adapter draws well but for one noisy pixel in ten."""
     rng = np.random.default_rng(8)
@@ -77,7 +113,8 @@ def make_run(folder: Path, prompts: int = 24, training: int = 120, captions: dic
 
 
 def reference(index: int, sprite: Sprite, caption: str | None = None) -> dict:
-    row = {"request_id": f"r{index}", "caption": caption or sprite.caption, "tags": dict(sprite.tags), "zone": "shallows"}
+    row = {"request_id": f"r{index}", "caption": caption or sprite.caption, "tags": dict(sprite.tags)}
+    row["zone"] = sprite.tags.get("zone", "shallows")
     return {
         **row,
         "category": sprite.tags["category"],

@@ -8,12 +8,12 @@ import warnings
 
 import numpy as np
 import pytest
-from run_folders import drawing, make_run, write_rows
+from run_folders import blob_critics, drawing, make_run, score_blobs, write_rows
 
 from data_prep.errors import InputError
 from eval.controls import HELD_OUT
 from eval.metrics.catalogue import NAMES
-from eval.score import main, score
+from eval.score import main
 
 
 def read(folder):
@@ -28,7 +28,7 @@ def value(summary, generator, metric, mode=None):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = make_run(tmp_path_factory.mktemp("runs") / "sane")
-    score(folder)
+    score_blobs(folder)
     return folder
 
 
@@ -44,39 +44,57 @@ def test_held_out_beat_the_degenerate_controls_where_it_counts(run):
     assert value(summary, "another subject", "recognised")["mean"] < 0.1
 
 
-def test_the_critics_confusion_is_written_down(run):
+def test_the_judges_confusion_is_written_down(run):
     found = read(run)["recognition"]
-    assert found["training"] == 120 and found["accuracy"]["n"] == sum(map(sum, found["confusion"])) == 24
-    assert found["categories"] == ["coral", "jellyfish", "reef_fish"] and found["named"] == [*found["categories"], "none"]
+    assert found["training"] == 300 and found["accuracy"]["n"] == sum(map(sum, found["confusion"])) == 24
+    assert found["categories"] == ["reef_fish", "coral", "jellyfish"] and found["named"] == [*found["categories"], "none"]
     right = sum(found["confusion"][place][place] for place in range(3))
     assert right / 24 == pytest.approx(value(read(run), HELD_OUT, "recognised")["mean"])
 
 
-def test_archives_without_categories_have_no_critic(run, tmp_path):
+def test_the_summary_names_its_judge_and_measures_distances_with_it(run):
+    summary = read(run)
+    facts = json.loads((blob_critics() / "critics.json").read_text())["critics"]["judge"]
+    assert summary["critics"]["judge"]["sha256"] == facts["sha256"] and summary["critics"]["reason"] is None
+    rows = {(row["generator"], row["mode"]): row for row in summary["distribution"]}
+    assert {"training sprites", "adapter", "noise"} <= {name for name, _ in rows} and HELD_OUT not in {name for name, _ in rows}
+    assert rows["noise", "control"]["kid"]["low"] > rows["training sprites", "control"]["kid"]["high"]
+    assert rows["base model", "grammar"]["coverage"]["mean"] < rows["training sprites", "control"]["coverage"]["mean"]
+
+
+def test_a_run_of_other_labels_has_no_judge_and_says_so(tmp_path):
     folder = make_run(tmp_path / "run", prompts=6, training=30)
-    grids = np.load(folder / "training.npz")["grids"]
-    np.savez_compressed(folder / "training.npz", grids=grids)
-    score(folder)
-    assert read(folder)["recognition"] is None and value(read(folder), HELD_OUT, "recognised")["n"] == 0
-    assert value(read(folder), HELD_OUT, "sprite_like")["n"] == 6
+    rows = [json.loads(line) for line in (folder / "references.jsonl").read_text().splitlines()]
+    write_rows(folder / "references.jsonl", [{**row, "category": "sword", "tags": {"category": "sword"}} for row in rows])
+    score_blobs(folder)
+    summary = read(folder)
+    assert summary["critics"]["judge"] is None and "asks for sword" in summary["critics"]["reason"]
+    assert summary["recognition"] is None and summary["cells"] == summary["distribution"] == []
+    assert value(summary, HELD_OUT, "recognised")["n"] == value(summary, HELD_OUT, "judge_quality")["n"] == 0
+    assert value(summary, HELD_OUT, "sprite_like")["n"] == 6
+
+
+def test_a_folder_without_critics_ends_with_one_line_and_code_2(run, tmp_path, capsys):
+    assert main([str(run), "--critics", str(tmp_path)]) == 2
+    assert "critics.json: not found; run python -m eval.train_critics" in capsys.readouterr().err
 
 
 def test_a_check_with_a_hole_clears_nothing(run, tmp_path):
     folder = make_run(tmp_path / "run", prompts=24)
     rows = [json.loads(line) for line in (folder / "completions.jsonl").read_text().splitlines()]
     write_rows(folder / "completions.jsonl", [row for row in rows if row["generator"] != "stripes"])
-    score(folder)
+    score_blobs(folder)
     assert {m["name"]: m["sane"] for m in read(folder)["metrics"]}["recognised"] is None
     few = [row for row in rows if row["generator"] != "stripes" or row["index"] < 19]
     write_rows(folder / "completions.jsonl", few)
-    score(folder)
+    score_blobs(folder)
     sane = {metric["name"]: metric["sane"] for metric in read(folder)["metrics"]}
     assert sane["recognised"] is None and sane["sprite_like"] is False  # what fools a metric still does
 
 
 def test_prompts_of_other_runs_move_nothing(tmp_path):
     folder = make_run(tmp_path / "run", prompts=6, training=30)
-    score(folder)
+    score_blobs(folder)
     before = read(folder)
     sprite = json.loads((folder / "references.jsonl").read_text().splitlines()[0])["text"]
     with (folder / "completions.jsonl").open("a") as file:
@@ -84,7 +102,7 @@ def test_prompts_of_other_runs_move_nothing(tmp_path):
     with (folder / "likelihoods.jsonl").open("a") as file:
         row = {"request_id": "r100", "generator": "adapter", "condition": "caption", "pixels": 256, "bits": 0.1}
         file.write(json.dumps(row) + "\n")
-    score(folder)
+    score_blobs(folder)
     after = read(folder)
     assert after["unusable_rows"]["completions"] == {"prompt is not of this run": 40}
     assert after["unusable_rows"]["likelihoods"] == {"prompt is not of this run": 1}
@@ -111,7 +129,7 @@ def test_every_drawing_has_a_row_with_every_metric(run):
 
 def test_same_folder_same_scores(run):
     before = (run / "scores.jsonl").read_bytes(), (run / "summary.json").read_bytes()
-    score(run)
+    score_blobs(run)
     assert before == ((run / "scores.jsonl").read_bytes(), (run / "summary.json").read_bytes())
     assert not list(run.glob(".*"))
 
@@ -150,7 +168,7 @@ def test_hostile_rows_are_counted_and_never_crash(tmp_path):
         file.writelines(line + "\n" for line in HOSTILE_LINES)
     with (folder / "likelihoods.jsonl").open("a") as file:
         file.write('{"request_id":"r0","generator":"adapter","condition":"caption","bits":NaN,"pixels":256}\n{"bits":1}\n')
-    score(folder)
+    score_blobs(folder)
     summary = read(folder)
     stranger = next(g for g in summary["generators"] if g["generator"] == "stranger")
     assert stranger["drawings"] == len(rows) and stranger["metrics"]["strict_valid"]["mean"] == 0
@@ -163,7 +181,7 @@ def test_a_cut_off_last_line_is_left_out_with_a_warning(tmp_path):
     with (folder / "completions.jsonl").open("a") as file:
         file.write('{"request_id":"r1","generator":"adap')
     with pytest.warns(UserWarning, match="cut off"):
-        score(folder)
+        score_blobs(folder)
     assert read(folder)["unusable_rows"]["completions"] == {"last line cut off": 1}
 
 
@@ -173,7 +191,7 @@ def test_without_controls_training_and_likelihoods_nothing_is_checked(tmp_path):
     write_rows(folder / "completions.jsonl", [row for row in rows if row["kind"] == "model"])
     (folder / "training.npz").unlink()
     (folder / "likelihoods.jsonl").unlink()
-    score(folder)
+    score_blobs(folder)
     summary = read(folder)
     assert {metric["sane"] for metric in summary["metrics"]} == {None}
     assert value(summary, HELD_OUT, "strict_valid")["n"] == 6  # they are in the table all the same
@@ -192,18 +210,10 @@ def test_bad_training_file_is_an_input_error(tmp_path):
     folder = make_run(tmp_path / "run", prompts=5, training=25)
     (folder / "training.npz").write_bytes(b"PK\3\4 no archive")
     with pytest.raises(InputError, match=r"training\.npz"):
-        score(folder)
+        score_blobs(folder)
     np.savez(folder / "training.npz", grids=np.full((3, 16, 16), 200, np.uint8))
     with pytest.raises(InputError, match="64 entries"):
-        score(folder)
-
-
-@pytest.mark.parametrize("categories", [np.array(["coral"] * 2), np.zeros(3), np.array(["a", None, {}], object)])
-def test_bad_categories_are_an_input_error(tmp_path, categories):
-    folder = make_run(tmp_path / "run", prompts=5, training=25)
-    np.savez(folder / "training.npz", grids=np.zeros((3, 16, 16), np.uint8), categories=categories)
-    with pytest.raises(InputError, match=r"training\.npz: 'categories'"):
-        score(folder)
+        score_blobs(folder)
 
 
 def test_three_thousand_drawings_under_a_minute(tmp_path):
@@ -211,7 +221,7 @@ def test_three_thousand_drawings_under_a_minute(tmp_path):
     started = time.monotonic()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        score(folder)
+        score_blobs(folder)
     assert read(folder)["drawings"] > 3000 and time.monotonic() - started < 60
 
 
