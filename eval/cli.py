@@ -38,14 +38,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_draw(commands.add_parser("draw", help="draw sprites for a caption, or fill a run folder from a recipe"))
     _add_shade(commands.add_parser("shade", help="light finished drawings, PNGs or JSON grids"))
     _add_breed(commands.add_parser("breed", help="children of sprites: a folder with their pictures and family tree"))
-    for name, run, what in (
-        ("score", _score, "score the drawings of a run folder"),
-        ("report", _report, "write a run folder's report.html and report.md"),
-    ):
-        command = commands.add_parser(name, help=what)
-        command.add_argument("folder", type=Path, help="a run folder, such as runs/demo")
-        command.set_defaults(run=run)
+    _add_score(commands.add_parser("score", help="score the drawings of a run folder"))
+    _add_report(commands.add_parser("report", help="write a run folder's report, or say what changed between two"))
     return parser
+
+
+def _add_score(score: argparse.ArgumentParser) -> None:
+    score.add_argument("folder", type=Path, help="a run folder, such as runs/demo")
+    score.add_argument("--critics", type=Path, metavar="FOLDER", help="folder of critics; by default the committed ones")
+    score.set_defaults(run=_score)
+
+
+def _add_report(report: argparse.ArgumentParser) -> None:
+    report.add_argument("folder", type=Path, help="a scored run folder, such as runs/demo: writes its report.html and report.md")
+    report.add_argument("other", type=Path, nargs="?", help="a second one of the same prompts: prints what changed instead")
+    report.set_defaults(run=_report)
 
 
 def _add_draw(draw: argparse.ArgumentParser) -> None:
@@ -59,6 +66,7 @@ def _add_draw(draw: argparse.ArgumentParser) -> None:
     draw.add_argument("--temperature", type=float, default=1.0)
     draw.add_argument("--top-p", type=float, default=1.0)
     draw.add_argument("--guidance", type=float, default=0.0, help="how far to lead away from the empty caption; 0 is off")
+    draw.add_argument("--best-of", type=int, default=1, metavar="N", help="candidates a drawing, of which the best stays")
     draw.add_argument("--continue", dest="continue_from", type=Path, metavar="PNG", help="a sprite of which pixels stand")
     draw.add_argument("--rows", type=int, help="how many of its top rows stand; by default half")
     draw.add_argument("--mask", type=Path, metavar="PNG", help="instead: black where its pixels stand, white where to draw anew")
@@ -121,13 +129,14 @@ def _shade(options) -> None:
 def _score(options) -> Path:
     from eval.score import score
 
-    return score(options.folder)
+    return score(options.folder, options.critics)
 
 
-def _report(options) -> Path:
+def _report(options) -> Path | str:
     from eval.report import report
+    from eval.report_changes import changes
 
-    return report(options.folder)
+    return report(options.folder) if options.other is None else changes(options.folder, options.other)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,15 @@ from data_prep.contact_sheet import by_cell, contact_sheet
 from data_prep.errors import InputError, exit_code
 from data_prep.sprite import Sprite
 from eval.controls import HELD_OUT, NEAREST
+from eval.report_judge import within
 from eval.report_tables import NOTHING, interval_cell
-from eval.report_words import deafness
+from eval.report_words import deafness, told
 from eval.run_folder import check_drawing, check_reference, read_json, read_palette, read_rows, write_atomically
+from eval.summary import leader
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-SHOWN = ("recognised", "sprite_like")
+SHOWN = ("recognised", "judge_score")
 STRIP = 14  # prompts on the strip: the first of the run, nothing picked
 
 
@@ -37,18 +39,18 @@ def publish(run: Path, root: Path = REPOSITORY) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("summary.json", "report.md"):
         shutil.copyfile(run / name, folder / name)
-    rows = drawings(run, summary["roles"]["adapter"])
+    rows = drawings(run, leader(summary["roles"]))
     strip(rows, root / "docs" / "strip.png")
     cells(rows, folder / "cells.png")
     before, rest = readme.split(BEGIN)
     write_atomically(root / "README.md", f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}")
 
 
-def drawings(run: Path, adapter: str) -> list[tuple[dict, Sprite, Sprite]]:
-    """(reference row, held-out sprite, what the adapter drew under the grammar) of every prompt, in the run's order."""
+def drawings(run: Path, generator: str) -> list[tuple[dict, Sprite, Sprite]]:
+    """(reference row, held-out sprite, what the generator drew under the grammar) of every prompt, in the run's order."""
     palette = read_palette(run)
     rows = read_rows(run / "completions.jsonl", check_drawing).rows
-    texts = {row["request_id"]: row["text"] for row in rows if (row["generator"], row["mode"]) == (adapter, "grammar")}
+    texts = {row["request_id"]: row["text"] for row in rows if (row["generator"], row["mode"]) == (generator, "grammar")}
     references = read_rows(run / "references.jsonl", check_reference).rows
     found = [
         (row, *(grid_text.read(t, {palette.name: palette}) for t in (row["text"], texts[row["request_id"]])))
@@ -74,7 +76,7 @@ def cells(found: list[tuple[dict, Sprite, Sprite]], out: Path) -> None:
 
 
 def short_table(summary: dict, recipe: dict) -> str:
-    """Markdown: base model, adapter, honest controls and the best degenerate one; means with 95 % intervals.
+    """Markdown: base model, adapter, rival, honest controls and the best degenerate one; means with 95 % intervals.
 
     Raises InputError where the run lacks a role, a control or a metric of this table.
     """
@@ -88,7 +90,8 @@ def _short_table(summary: dict, recipe: dict) -> str:
     by_key = {(g["generator"], g["mode"]): g for g in summary["generators"]}
     bits = {row["generator"]: row for row in summary["likelihoods"]}
     strongest = _strongest([g for g in summary["generators"] if g["kind"] == "degenerate"])
-    heads = ["drawn by", "n", *(_head(summary, name) for name in SHOWN), "bits per pixel", "valid without grammar"]
+    covered = {(row["generator"], row["mode"]): row["coverage"] for row in summary.get("distribution") or [] if "coverage" in row}
+    heads = ["drawn by", "n", *(_head(summary, name) for name in SHOWN), "coverage", "bits per pixel", "valid without grammar"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, label in (*_models(summary), (NEAREST, ""), (HELD_OUT, ""), (strongest, "degenerate control")):
         drawn = by_key.get((name, "grammar"), by_key.get((name, "control")))
@@ -96,25 +99,27 @@ def _short_table(summary: dict, recipe: dict) -> str:
             raise InputError(
                 f"summary.json: '{name}' drew nothing under the grammar or as a control; draw and score the run again"
             )
-        lines.append(_line(name, label, drawn, bits.get(name), by_key.get((name, "unconstrained"))))
+        coverage = covered.get((name, drawn["mode"]))
+        lines.append(_line(name, label, drawn, coverage, bits.get(name), by_key.get((name, "unconstrained"))))
     return "\n".join([*lines, "", *deafness(summary), _note(summary, recipe, strongest)])
 
 
 def _models(summary: dict) -> list[tuple[str, str]]:
-    roles = summary["roles"]
-    for role in ("base", "adapter"):
-        if not roles[role]:
-            raise InputError(
-                f"summary.json: no generator has the role '{role}'; name it under roles in the recipe and score again"
-            )
-    return [(roles["base"], "base model, before"), (roles["adapter"], "adapter, after")]
+    """The generators with a role; an adapter is shown beside the base model or the rival, a rival also by itself."""
+    roles, words = summary["roles"], {"base": "base model, before", "adapter": "adapter, after", "rival": "rival"}
+    if not leader(roles) or not (roles["base"] or roles.get("rival")):
+        missing = "base" if roles["adapter"] else "adapter"
+        raise InputError(
+            f"summary.json: no generator has the role '{missing}'; name it, or a rival, under roles in the recipe and score again"
+        )
+    return [(roles[role], word) for role, word in words.items() if roles.get(role)]
 
 
 def _strongest(degenerate: list[dict]) -> str:
     """The control that is recognised most often."""
     measured = [g for g in degenerate if g["metrics"]["recognised"]["n"]]
     if not measured:
-        raise InputError("summary.json: no degenerate control was measured on 'recognised'; training.npz needs its categories")
+        raise InputError("summary.json: no degenerate control was measured on 'recognised'; score with a judge that fits the run")
     return max(measured, key=lambda g: g["metrics"]["recognised"]["mean"])["generator"]
 
 
@@ -126,9 +131,10 @@ def _head(summary: dict, name: str) -> str:
     return metric["label"] + {True: "", False: " (legacy)", None: " (not checked)"}[metric["sane"]]
 
 
-def _line(name: str, label: str, drawn: dict, bits: dict | None, free: dict | None) -> str:
+def _line(name: str, label: str, drawn: dict, coverage: dict | None, bits: dict | None, free: dict | None) -> str:
     metrics = drawn["metrics"]
     cells = [f"{name} ({label})" if label else name, str(drawn["prompts"]), *(_shown(metrics[key], "%") for key in SHOWN)]
+    cells.append(_shown(within(coverage, "coverage"), "%") if coverage else NOTHING)
     cells.append(_shown(bits["caption"], "") if bits else NOTHING)
     cells.append(_shown(free["metrics"]["strict_valid"], "%") if free else NOTHING)
     return "| " + " | ".join(cells) + " |"
@@ -143,14 +149,18 @@ def _shown(interval: dict, unit: str) -> str:
 
 def _note(summary: dict, recipe: dict, strongest: str) -> str:
     training = recipe["training"] if isinstance(recipe.get("training"), dict) else {}
+    saw = f"the adapter saw {training.get('sprites_seen', '?')} sprites; " if summary["roles"]["adapter"] else ""
+    judge = summary["critics"]["judge"]
+    informed = [f"{name}: {told(recipe, name)}" for name, _ in _models(summary)]
     return (
         f"Seed {summary['seed']}; 95 % bootstrap intervals over {summary['prompts']} held-out prompts "
-        f"at {recipe['size']}×{recipe['size']}; "
-        f"the adapter saw {training.get('sprites_seen', '?')} sprites; "
+        f"at {recipe['size']}×{recipe['size']}; {saw}{len(summary['comparisons'])} paired comparisons were made; "
         f"'{strongest}' is the degenerate control that is recognised most often. "
-        f"*Recognised*: a small critic, trained on the training sprites, names the category asked for; its own errors are the "
-        f"held-out sprites' row. *Sprite-like*: seven shape statistics lie within the training sprites' own range; a shaded disc "
-        f"and a sprite of another subject pass too. *Legacy* columns decide nothing. "
+        f"*Recognised*: the judge, a frozen network that nothing here was trained or selected with "
+        f"(SHA-256 {judge['sha256'][:12]}), takes the drawing for a sprite and names the category asked for; its own errors are "
+        f"the held-out sprites' row. *Judge's score*: its probability of both. *Coverage*: share of the held-out sprites that "
+        f"have a drawing near them on its features; it does not ask what was asked for. *Bits per pixel*: on the same held-out "
+        f"grids, the model being told ({'; '.join(informed)}). *Legacy* columns decide nothing. "
         f"Made by `python -m eval.readme`; all tables: [docs/results/{recipe['name']}](docs/results/{recipe['name']}/report.md)."
     )
 

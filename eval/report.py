@@ -1,9 +1,10 @@
 """Renders a scored run folder: one self-contained HTML page and its Markdown twin. A pure function of the folder.
 
-    python -m eval.report runs/<name>
+    python -m eval.report runs/<name>        (or pixelreef report runs/<name>; with a second folder: see report_changes)
 
 Reads summary.json and scores.jsonl (by `python -m eval.score`), recipe.json, palette.json, references.jsonl,
-completions.jsonl; training.npz and training_log.jsonl where they are. Writes report.html and report.md.
+completions.jsonl; training.npz, training_log.jsonl and rival_training_log.jsonl (a copy of a sprite transformer's
+training_log.jsonl) where they are. Writes report.html and report.md.
 """
 
 import argparse
@@ -16,10 +17,12 @@ import numpy as np
 
 from data_prep.errors import InputError, exit_code
 from data_prep.palette import Palette
-from eval import report_html, report_pictures, report_tables, report_words, run_folder
+from eval import report_extremes, report_html, report_judge, report_pictures, report_tables, report_words, run_folder
 from eval.controls import HELD_OUT
-from eval.report_tables import Table
+from eval.report_tables import Section, Table
+from eval.summary import leader
 
+RIVAL_LOG = "rival_training_log.jsonl"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 
 
@@ -35,6 +38,7 @@ class Run:
     references: list[dict]
     completions: list[dict]
     log: list[dict]
+    rival_log: list[dict]
     training: np.ndarray | None
 
 
@@ -55,6 +59,7 @@ def load(folder: Path) -> Run:
         references=run_folder.read_rows(folder / "references.jsonl", run_folder.check_reference).rows,
         completions=run_folder.read_rows(folder / "completions.jsonl", run_folder.check_drawing).rows,
         log=run_folder.read_rows(folder / "training_log.jsonl", run_folder.check_log, required=False).rows,
+        rival_log=run_folder.read_rows(folder / RIVAL_LOG, run_folder.check_log, required=False).rows,
         training=run_folder.read_training(folder, len(palette)),
     )
 
@@ -63,27 +68,31 @@ def report(folder: Path | str) -> Path:
     """Writes report.html and report.md into `folder`, returns the page's path. Raises InputError."""
     folder = Path(folder)
     run = load(folder)
-    tables = sections(run)
-    run_folder.write_atomically(folder / "report.html", html(run, tables))
-    run_folder.write_atomically(folder / "report.md", markdown(run, tables))
+    found = sections(run)
+    run_folder.write_atomically(folder / "report.html", html(run, found))
+    run_folder.write_atomically(folder / "report.md", markdown(run, found))
     return folder / "report.html"
 
 
-def sections(run: Run) -> list[tuple[str, Table]]:
-    """(anchor, table) in the order of the page; tables that the run has nothing for are left out."""
-    tables = {
-        "results": report_tables.results(run.summary),
-        "recognition": report_tables.recognition(run.summary),
-        "likelihoods": report_tables.likelihoods(run.summary),
-        "validity": report_tables.validity(run.summary),
-        "described": report_tables.described(run.summary),
-        "legacy": report_tables.legacy(run.summary),
-        "recipe": report_tables.recipe_table(run.recipe, run.summary),
-    }
-    return [(key, table) for key, table in tables.items() if table is not None and table.rows]
+def sections(run: Run) -> list[Section]:
+    """In the order of the page; those that the run has nothing for are left out."""
+    found = [
+        Section.of("results", report_tables.results(run.summary)),
+        report_judge.cells(run.summary),
+        Section.of("distribution", report_judge.distribution(run.summary)),
+        Section.of("likelihoods", report_tables.likelihoods(run.summary, run.recipe)),
+        Section.of("comparisons", report_judge.comparisons(run.summary)),
+        report_judge.judge(run.summary),
+        Section.of("validity", report_tables.validity(run.summary)),
+        Section.of("described", report_tables.described(run.summary)),
+        Section.of("legacy", report_tables.legacy(run.summary)),
+        Section.of("correlations", report_judge.correlations(run.summary, run.scores)),
+        Section.of("recipe", report_tables.recipe_table(run.recipe, run.summary)),
+    ]
+    return [section for section in found if any(table.rows for table in section.tables)]
 
 
-def html(run: Run, tables: list[tuple[str, Table]]) -> str:
+def html(run: Run, found: list[Section]) -> str:
     drawings = report_pictures.Drawings(run.references, run.completions, run.palette)
     whisker_label, whiskers = report_pictures.whiskers(run.summary)
     held_out = report_words.value_of(run.summary, HELD_OUT, "nearest_training")
@@ -92,10 +101,12 @@ def html(run: Run, tables: list[tuple[str, Table]]) -> str:
         verdict=sentence(report_words.verdict(run.summary)),
         caveats=report_words.caveats(run.summary, run.recipe, run.log),
         gallery=report_pictures.gallery(drawings, run.summary),
-        sections=tables,
+        extremes=report_extremes.extremes(drawings, run.summary, run.scores),
+        sections=found,
         whisker_label=whisker_label,
         whiskers=whiskers,
         curve=report_pictures.training_curve(run.log, _held_out_bits(run.summary)),
+        trail=report_pictures.loss_against_score(run.rival_log or run.log),
         pairs=report_pictures.memorisation_pairs(drawings, run.summary, run.scores, run.training, run.palette),
         held_out_share=report_words.percent(held_out["mean"]) if held_out else "an unknown share",
     )
@@ -106,28 +117,30 @@ def sentence(text: str) -> str:
 
 
 def _held_out_bits(summary: dict) -> float | None:
-    rows = [row for row in summary["likelihoods"] if row["generator"] == summary["roles"]["adapter"]]
+    rows = [row for row in summary["likelihoods"] if row["generator"] == leader(summary["roles"])]
     return rows[0]["caption"]["mean"] if rows else None
 
 
-def markdown(run: Run, tables: list[tuple[str, Table]]) -> str:
+def markdown(run: Run, found: list[Section]) -> str:
     """The same words and tables as the page, without pictures."""
     parts = [f"# {escape(run.name)}: pixelreef report", escape(sentence(report_words.verdict(run.summary)))]
     parts += [escape(words) for words in report_words.caveats(run.summary, run.recipe, run.log)]
-    parts += [markdown_table(table) for _, table in tables]
+    for section in found:
+        parts += [f"## {escape(section.title)}", *([escape(section.intro)] if section.intro else [])]
+        for table in section.tables:
+            parts += [*([f"### {escape(table.title)}"] if table.title != section.title else []), markdown_table(table)]
     return "\n\n".join(parts) + "\n"
 
 
 def markdown_table(table: Table) -> str:
+    """Intro, rows and notes, without the title."""
     head = [f"{escape(column.label)} {column.mark}".strip() for column in table.columns]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in table.rows:
         cells = [f"{escape(cell.text)} ({escape(cell.detail)})" if cell.detail else escape(cell.text) for cell in row.cells]
         lines.append(f"| {' | '.join([escape(row.label), *cells])} |")
     notes = [f"- {escape(note)}" for note in table.notes]
-    return "\n".join(
-        [f"## {escape(table.title)}", "", *([escape(table.intro), ""] if table.intro else []), *lines, "", *notes]
-    ).rstrip()
+    return "\n".join([*([escape(table.intro), ""] if table.intro else []), *lines, "", *notes]).rstrip()
 
 
 def escape(text: str) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from eval.metrics.likelihood import HABITS
-from eval.report_words import NO_BREAK, percent
+from eval.report_words import NO_BREAK, percent, told
 
 ARROWS = {"higher": "↑", "lower": "↓", "near": "≈"}
 NOTHING = "–"
@@ -11,11 +11,12 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean and, in small print, its interval."""
+    """A mean and, in small print, its interval. heat: −1 to 1, the cell's colour; the text says the same."""
 
     text: str
     detail: str = ""
     grey: bool = False
+    heat: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,21 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    kind: str = ""  # 'facts': words, to be read from the left; 'heat': a map of coloured cells
+
+
+@dataclass(frozen=True)
+class Section:
+    """Tables under one heading; a table of the same title needs none of its own."""
+
+    key: str
+    title: str
+    intro: str
+    tables: tuple[Table, ...]
+
+    @classmethod
+    def of(cls, key: str, table: Table | None) -> "Section":
+        return cls(key, table.title if table else "", "", (table,) if table else ())
 
 
 def format_value(value: float, unit: str) -> str:
@@ -48,13 +64,15 @@ def format_value(value: float, unit: str) -> str:
     if abs(value) >= 1e5:
         return f"{value:.1e}"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:.{digits}f}".replace("-", "−") + (NO_BREAK + unit if unit else "")
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−") + (NO_BREAK + unit if unit else "")
 
 
 def interval_cell(interval: dict, unit: str, row_n: int | None = None, grey: bool = False) -> Cell:
-    """'42 %' with '35–50' under it; n where it differs from the row's."""
+    """'42 %' with '35–50' under it; n where it differs from the row's. No interval where it has no ends."""
     if not interval["n"]:
         return Cell(NOTHING, "", grey)
+    if interval["low"] is None:
+        return Cell(format_value(interval["mean"], unit), "", grey)
     low, high = (format_value(interval[end], unit).removesuffix(f"{NO_BREAK}{unit}" if unit else "") for end in ("low", "high"))
     count = "" if row_n in (None, interval["n"]) else f", n{NO_BREAK}{interval['n']}"
     return Cell(format_value(interval["mean"], unit), f"{span(low, high)}{count}", grey)
@@ -106,7 +124,7 @@ def _group(summary: dict, *groups: str) -> list[dict]:
     )
 
 
-def _comparable(summary: dict) -> list[dict]:
+def comparable(summary: dict) -> list[dict]:
     """Generators for tables about looks: free-running drawings only where a model has no others."""
     constrained = {g["generator"] for g in summary["generators"] if g["mode"] != "unconstrained"}
     return [g for g in summary["generators"] if g["mode"] != "unconstrained" or g["generator"] not in constrained]
@@ -119,13 +137,13 @@ def results(summary: dict) -> Table:
         f"≈ nearer to the held-out sprites. {len(summary['comparisons'])} paired comparisons were made. "
         "Grey columns decide nothing."
     )
-    return _metric_table("Results", intro, summary, metrics, _comparable(summary), _fooled_notes(metrics))
+    return _metric_table("Results", intro, summary, metrics, comparable(summary), _fooled_notes(metrics))
 
 
 def described(summary: dict) -> Table:
     metrics = _group(summary, "described")
     intro = "How the drawings are built. There is no good value but the held-out sprites' own."
-    return _metric_table("Shape statistics", intro, summary, metrics, _comparable(summary), _fooled_notes(metrics))
+    return _metric_table("Shape statistics", intro, summary, metrics, comparable(summary), _fooled_notes(metrics))
 
 
 def legacy(summary: dict) -> Table:
@@ -134,7 +152,7 @@ def legacy(summary: dict) -> Table:
         "For named palettes the entries in use count as the palette."
     )
     metrics = _group(summary, "legacy")
-    return _metric_table("Legacy bench columns", intro, summary, metrics, _comparable(summary), _fooled_notes(metrics[:1]))
+    return _metric_table("Legacy bench columns", intro, summary, metrics, comparable(summary), _fooled_notes(metrics[:1]))
 
 
 def validity(summary: dict) -> Table:
@@ -151,8 +169,8 @@ def validity(summary: dict) -> Table:
     return _metric_table("Validity, with and without the grammar", intro, summary, metrics, models, notes)
 
 
-def likelihoods(summary: dict) -> Table | None:
-    """Bits per pixel before and after, by caption, and the habits outside the grid; None without likelihoods."""
+def likelihoods(summary: dict, recipe: dict) -> Table | None:
+    """Bits per pixel by caption, what each model is told, and the habits outside the grid; None without likelihoods."""
     if not summary["likelihoods"]:
         return None
     labels = {
@@ -167,19 +185,23 @@ def likelihoods(summary: dict) -> Table | None:
     }
     rows = []
     for entry in summary["likelihoods"]:
-        n = entry["caption"]["n"]
+        n, name = entry["caption"]["n"], entry["generator"]
         cells = [_fine_cell(entry[what], 4 if what in HABITS else 3, n) for what in labels]
-        rows.append(Row(_with_role(entry["generator"], summary["roles"]), "model", (Cell(str(n)), *cells)))
-    columns = (Column("model"), Column("n", says="held-out sprites"), *(Column(label, mark) for label, mark in labels.values()))
+        rows.append(Row(_with_role(name, summary["roles"]), "model", (Cell(told(recipe, name)), Cell(str(n)), *cells)))
+    columns = (Column("model"), Column("is told"), Column("n", says="held-out sprites"))
+    columns += tuple(Column(label, mark) for label, mark in labels.values())
     intro = (
-        "Bits per pixel on the held-out sprites, before and after training. A gain above 0 means that the model heeds the words. "
-        "Allowed mass, separators and end of turn are probabilities over the whole vocabulary, with nothing forced."
+        "Bits per pixel on the held-out sprites: the same grids in the same palette, palette text excluded. A gain above 0 means "
+        "that the model heeds what it is told. With the empty caption every model is told nothing, so that column is matched in "
+        "any case; with the right one, each is told what the second column says. Allowed mass, separators and end of turn are "
+        "probabilities over the whole vocabulary, with nothing forced; a sprite transformer can write nothing but grids."
     )
-    return Table("Bits per pixel", intro, columns, tuple(rows))
+    return Table("Bits per pixel and the caption's gain", intro, columns, tuple(rows))
 
 
 def _with_role(name: str, roles: dict) -> str:
-    return f"{name} (before)" if name == roles["base"] else f"{name} (after)" if name == roles["adapter"] else name
+    words = {roles["base"]: "before", roles["adapter"]: "after", roles.get("rival"): "rival"}
+    return f"{name} ({words[name]})" if name in words else name
 
 
 def _fine_cell(interval: dict, digits: int, row_n: int) -> Cell:
@@ -194,27 +216,6 @@ def _fine(value: float, digits: int) -> str:
     return (f"{value:.0e}" if 0 < abs(value) < 0.1**digits else f"{value:.{digits}f}").replace("-", "−")
 
 
-def recognition(summary: dict) -> Table | None:
-    """What the critic behind `recognised` calls the held-out sprites; None where there was nothing to train it on."""
-    found = summary.get("recognition")
-    if not found or not found["accuracy"]["n"]:
-        return None
-    rows = []
-    for category, counts in zip(found["categories"], found["confusion"], strict=True):
-        if sum(counts):
-            cells = [str(sum(counts)), *(str(count) if count else NOTHING for count in counts)]
-            rows.append(Row(category.replace("_", " "), "honest", tuple(map(Cell, cells))))
-    called = (Column(f"called {word.replace('_', ' ')}") for word in found["named"])
-    right = interval_cell(found["accuracy"], "%")
-    intro = (
-        f"“Recognised” is the word of a small critic that saw {found['training']} training sprites, and "
-        f"{', '.join(found['taught'])} as “none”. It names {right.text} ({right.detail}) of the held-out sprites rightly; "
-        "where it errs on those, it says little about drawings. It knows kinds, not quality: a copy is recognised too."
-    )
-    columns = (Column("held-out sprites of"), Column("n"), *called)
-    return Table("What the critic calls held-out sprites", intro, columns, tuple(rows))
-
-
 def recipe_table(recipe: dict, summary: dict) -> Table:
     """Every key of the recipe in dotted form, then the hashes that the drawings carry."""
     pairs = list(_flat(recipe))
@@ -224,7 +225,7 @@ def recipe_table(recipe: dict, summary: dict) -> Table:
     pairs += [(f"SHA-256 of {name}", digest) for name, digest in summary["inputs"].items()]
     pairs += [("bootstrap", f"{summary['resamples']} resamples, seed {summary['seed']}")]
     rows = tuple(Row(key, "honest", (Cell(value[:300]),)) for key, value in pairs[:200])
-    return Table("How it was made", "", (Column("key"), Column("value")), rows)
+    return Table("How it was made", "", (Column("key"), Column("value")), rows, kind="facts")
 
 
 def _flat(value, prefix: str = ""):

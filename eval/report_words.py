@@ -5,6 +5,7 @@ Pure functions of summary.json, recipe.json and the rows of training_log.jsonl; 
 
 from eval.controls import HELD_OUT
 from eval.run_folder import number
+from eval.summary import is_transformer, leader, opponents
 
 SHORT_TRAINING = 5_000  # sprites; a small transformer from scratch needs about as many to be level with 300 of a LoRA's
 FEW_PROMPTS = 20
@@ -34,9 +35,9 @@ def headline_metric(summary: dict) -> dict | None:
 
 
 def comparison(summary: dict, metric: str, b: str | None) -> dict | None:
-    """The paired difference adapter − b in `metric`, in the mode that comes first (grammar, where there is one)."""
-    adapter = summary["roles"]["adapter"]
-    found = [c for c in summary["comparisons"] if (c["metric"], c["a"], c["b"]) == (metric, adapter, b)]
+    """The paired difference leader − b in `metric`, in the mode that comes first (grammar, where there is one)."""
+    first = leader(summary["roles"])
+    found = [c for c in summary["comparisons"] if (c["metric"], c["a"], c["b"]) == (metric, first, b)]
     return min(found, key=lambda c: (c["mode"] == "unconstrained", c["mode"])) if found else None
 
 
@@ -47,9 +48,32 @@ def value_of(summary: dict, generator: str | None, metric: str, mode: str | None
     return rows[0]["metrics"][metric] if rows and rows[0]["metrics"][metric]["n"] else None
 
 
-def called(name: str, role: str) -> str:
-    """'the adapter', with its name where that says more."""
-    return f"the {role if name == role.split()[0] else name}" if name.startswith(role.split()[0]) else f"the {role} “{name}”"
+def called(summary: dict, name: str) -> str:
+    """'the adapter', with its name where that says more; a model without a role by its name alone."""
+    role = _role(summary, name)
+    if not role:
+        return f"“{name}”"
+    if name.startswith(role.split()[0]):
+        return f"the {role if name == role.split()[0] else name}"
+    return f"the {role} “{name}”"
+
+
+def _role(summary: dict, name: str | None) -> str:
+    words = {"adapter": "adapter", "rival": "rival", "base": "base model"}
+    return next((word for role, word in words.items() if name and summary["roles"].get(role) == name), "")
+
+
+def models(summary: dict) -> list[str]:
+    return list(dict.fromkeys(g["generator"] for g in summary["generators"] if g["kind"] == "model"))
+
+
+def told(recipe: dict, name: str) -> str:
+    """What a model is told of a drawing; of sprite transformers the run folder knows no more than their names."""
+    if not is_transformer(recipe, name):
+        return "the caption"
+    if "as published" in name.lower():
+        return "zone and category"
+    return "what the caption says, as attributes" if "improved" in name.lower() else "the attributes that it was trained on"
 
 
 def _sign(gap: dict | None) -> int:
@@ -58,18 +82,50 @@ def _sign(gap: dict | None) -> int:
 
 
 def verdict(summary: dict) -> str:
-    """One sentence: adapter against base model, then against held-out sprites, with intervals."""
-    adapter, base, metric = summary["roles"]["adapter"], summary["roles"]["base"], headline_metric(summary)
-    if adapter is None:
+    """One sentence: the leader against the rival, else the base model, then against held-out sprites, with intervals."""
+    first, metric = leader(summary["roles"]), headline_metric(summary)
+    if first is None:
         return f"No model drew in this run: its {summary['drawings']} drawings are controls, and show what each metric is worth."
-    bits = comparison(summary, "bits_saved", base)
-    looks = comparison(summary, metric["name"], base) if metric else None
-    if bits is None and looks is None:
-        opening = f"{called(adapter, 'adapter')} was not compared with a base model on anything that decides"
-    else:
-        standing = _standing(_sign(bits), _sign(looks), called(base, "base model"), metric)
-        opening = f"{called(adapter, 'adapter')} is {standing} ({_evidence(bits, looks, metric)})"
+    against = next(iter(opponents(summary["roles"], models(summary))), None)
+    opening = _opening(summary, called(summary, first), against, metric)
+    if not opening:
+        other = called(summary, against) if against else "a base model"
+        opening = f"{called(summary, first)} was not compared with {other} on anything that decides"
     return f"{opening}{_distance(summary, metric)}."
+
+
+def _opening(summary: dict, first: str, against: str | None, metric: dict | None) -> str:
+    """'the adapter is better than the base model (evidence)'; '' where the two were not compared."""
+    bits = comparison(summary, "bits_saved", against)
+    looks = comparison(summary, metric["name"], against) if metric else None
+    if against is None or (bits is None and looks is None):
+        return ""
+    standing = _standing(_sign(bits), _sign(looks), called(summary, against), metric)
+    return f"{first} is {standing} ({_evidence(bits, looks, metric)})"
+
+
+def beside(summary: dict, recipe: dict) -> list[str]:
+    """In a run with a rival: what each side is told, and how the leader stands against the base model."""
+    roles, metric = summary["roles"], headline_metric(summary)
+    first, others = leader(roles), opponents(roles, models(summary))
+    if not roles.get("rival") or not others:
+        return []
+    informed = ", ".join(f"{called(summary, name)}: {told(recipe, name)}" for name in (first, others[0]))
+    untold = _untold(comparison(summary, "bits_saved_untold", others[0]), called(summary, first))
+    said = [f"For the bits, each is told something ({informed}){untold}."]
+    if roles["base"] in others[1:]:
+        standing = _opening(summary, f"Beside them, {called(summary, first)}", roles["base"], metric)
+        said += [f"{standing}."] if standing else []
+    return said
+
+
+def _untold(gap: dict | None, first: str) -> str:
+    if gap is None:
+        return ""
+    word, sign = ("saves", 1) if gap["mean"] >= 0 else ("loses", -1)
+    low, high = sorted((sign * gap["low"], sign * gap["high"]))
+    span = f"{low:.2f} to {high:.2f}".replace("-", "−")
+    return f"; where both are told nothing, {first} {word} {sign * gap['mean']:.2f} bits per pixel ({span})"
 
 
 def _standing(bits: int, looks: int, base: str, metric: dict | None) -> str:
@@ -100,7 +156,7 @@ def _distance(summary: dict, metric: dict | None) -> str:
     if metric is None:
         return "; no metric here tells drawings from degenerate controls, so how far it is from held-out sprites is for the eye"
     gap = comparison(summary, metric["name"], HELD_OUT)
-    own = value_of(summary, summary["roles"]["adapter"], metric["name"], gap["mode"]) if gap else None
+    own = value_of(summary, leader(summary["roles"]), metric["name"], gap["mode"]) if gap else None
     goal = value_of(summary, HELD_OUT, metric["name"])
     if gap is None or own is None or goal is None:
         return "; how far it is from held-out sprites was not measured"
@@ -113,8 +169,8 @@ def _distance(summary: dict, metric: dict | None) -> str:
 
 
 def sprites_seen(recipe: dict, log: list[dict]) -> int | None:
-    """How many sprites the adapter was trained on, counted with repeats: from the log, else from the recipe."""
-    logged = [number(row.get("sprites")) for row in log]
+    """How many sprites the leader was trained on, counted with repeats: from the log, else from the recipe."""
+    logged = [number(row.get(key)) for row in log for key in ("sprites", "sprites_seen")]
     training = recipe["training"] if isinstance(recipe.get("training"), dict) else {}
     known = [value for value in (*logged, number(recipe.get("sprites_seen")), number(training.get("sprites_seen"))) if value]
     return int(max(known)) if known else None
@@ -123,8 +179,9 @@ def sprites_seen(recipe: dict, log: list[dict]) -> int | None:
 def caveats(summary: dict, recipe: dict, log: list[dict]) -> list[str]:
     """Sentences under the verdict: training, few prompts, sanity, lost rows."""
     metric = headline_metric(summary)
-    said = _training_words(summary, metric, sprites_seen(recipe, log), log) if summary["roles"]["adapter"] else []
-    said += _by_heart(summary, metric) + deafness(summary)
+    said = beside(summary, recipe)
+    said += _training_words(summary, metric, sprites_seen(recipe, log), log) if leader(summary["roles"]) else []
+    said += _by_heart(summary, metric) + deafness(summary) + _without_judge(summary)
     if summary["prompts"] < FEW_PROMPTS:
         said.append(f"Only {summary['prompts']} prompts: the intervals are narrower than the truth.")
     if not any(g["kind"] == "degenerate" for g in summary["generators"]):
@@ -138,24 +195,32 @@ def caveats(summary: dict, recipe: dict, log: list[dict]) -> list[str]:
 
 
 def deafness(summary: dict) -> list[str]:
-    """Says so when the right caption helps the adapter no more than another sprite's: it draws, but not what is asked."""
-    bits = next((row for row in summary["likelihoods"] if row["generator"] == summary["roles"]["adapter"]), None)
-    gain = bits and bits["gain_over_shuffled"]
-    if not gain or not gain["n"] or gain["low"] > 0:
-        return []
-    values = [f"{gain[key]:.3f}".replace("-", "−") for key in ("mean", "low", "high")]
-    return [
-        f"The adapter does not heed the caption: the right one saves {values[0]} bits per pixel over another sprite's "
-        f"({values[1]} to {values[2]}, n = {gain['n']}). It draws, but not what it is asked for."
-    ]
+    """Says so of the adapter and the rival when the right caption helps no more than another sprite's."""
+    bits = {row["generator"]: row["gain_over_shuffled"] for row in summary["likelihoods"]}
+    said = []
+    for role in ("adapter", "rival"):
+        gain = bits.get(summary["roles"].get(role))
+        if gain and gain["n"] and gain["low"] <= 0:
+            values = [f"{gain[key]:.3f}".replace("-", "−") for key in ("mean", "low", "high")]
+            said.append(
+                f"The {role} does not heed the caption: the right one saves {values[0]} bits per pixel over another sprite's "
+                f"({values[1]} to {values[2]}, n = {gain['n']}). It draws, but not what it is asked for."
+            )
+    return said
+
+
+def _without_judge(summary: dict) -> list[str]:
+    critics = summary.get("critics") or {}
+    return [f"No judge looked at the drawings: {critics['reason']}."] if critics.get("reason") else []
 
 
 def _by_heart(summary: dict, metric: dict | None) -> list[str]:
-    """The critic has seen the training sprites: copies of them are recognised more often than anything new."""
+    """The judge has seen half of the training sprites: copies of them are recognised more often than anything new."""
     if metric is None or metric["name"] not in PASSED or _sign(comparison(summary, metric["name"], HELD_OUT)) <= 0:
         return []
+    drawer = _role(summary, leader(summary["roles"]))
     return [
-        "The adapter's drawings are recognised more often than held-out sprites. Copies of training sprites are too, "
+        f"The {drawer}'s drawings are recognised more often than held-out sprites. Copies of training sprites are too, "
         "recoloured ones among them: look at the nearest training sprites before calling it praise."
     ]
 
@@ -167,7 +232,7 @@ def _training_words(summary: dict, metric: dict | None, seen: int | None, log: l
         return ["The drawings are poor by these numbers."] if poor else []
     seconds = max((number(row.get("seconds")) or 0 for row in log), default=0)
     time = f" in {seconds / 60:.0f} minutes" if seconds >= 90 else ""
-    trained = f"The adapter was trained on {seen:,} sprites{time}".replace(",", NO_BREAK)
+    trained = f"The {_role(summary, leader(summary['roles']))} was trained on {seen:,} sprites{time}".replace(",", NO_BREAK)
     if seen >= SHORT_TRAINING:
         return [f"{trained}." + (" The drawings are still poor by these numbers." if poor else "")]
     if poor:

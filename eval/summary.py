@@ -20,6 +20,7 @@ from eval.run_folder import Rows
 
 MIN_PROMPTS = 20
 MAX_CAUSES = 5
+BITS_SAVED = {"bits_saved": likelihood.RIGHT, "bits_saved_untold": likelihood.EMPTY}  # comparison → what both are told
 
 
 def summarise(scored: list[dict], likelihoods: list[dict], recipe: dict, unusable: dict[str, Counter]) -> dict:
@@ -27,7 +28,8 @@ def summarise(scored: list[dict], likelihoods: list[dict], recipe: dict, unusabl
     seed = max(0, recipe["seed"]) if isinstance(recipe.get("seed"), int) else 0
     prompts = {request: place for place, request in enumerate(dict.fromkeys(row["request_id"] for row in scored))}
     cells = _cells(scored, prompts)
-    roles = roles_of(recipe, [key[0] for key in cells if cells[key]["kind"] == "model"])
+    models = list(dict.fromkeys(name for (name, _), cell in cells.items() if cell["kind"] == "model"))
+    roles = roles_of(recipe, models)
     keys = sorted(cells, key=lambda key: _order(key, cells, roles))
     return {
         "format": 1,
@@ -41,7 +43,7 @@ def summarise(scored: list[dict], likelihoods: list[dict], recipe: dict, unusabl
         "metrics": [_metric_json(metric, cells, seed) for metric in METRICS],
         "generators": [_generator_json(key, cells, scored, seed) for key in keys],
         "likelihoods": _likelihoods_json(likelihoods, roles, seed),
-        "comparisons": _comparisons(cells, likelihoods, roles, seed),
+        "comparisons": _comparisons(cells, likelihoods, roles, models, seed),
     }
 
 
@@ -51,12 +53,38 @@ def causes(rows: Rows) -> str:
 
 
 def roles_of(recipe: dict, models: list[str]) -> dict[str, str | None]:
-    """Which generator is the adapter and which the base model: as recipe['roles'] says, else by name."""
+    """Which generator is the adapter, which the base model, and which, if any, the rival: as recipe['roles'] says, else by kind.
+
+    A sprite transformer is neither adapter nor base model by itself; the first one is the rival.
+    """
     named = recipe["roles"] if isinstance(recipe.get("roles"), dict) else {}
     models = list(dict.fromkeys(models))
-    base = named.get("base", next((name for name in models if name.startswith("base")), None))
-    adapter = named.get("adapter", next((name for name in models if name != base), None))
-    return {role: name if name in models else None for role, name in (("adapter", adapter), ("base", base))}
+    transformers = [name for name in models if is_transformer(recipe, name)]
+    others = [name for name in models if name not in (*transformers, named.get("rival"))]
+    base = named.get("base", next((name for name in others if name.startswith("base")), None))
+    adapter = named.get("adapter", next((name for name in others if name != base), None))
+    rival = named.get("rival", next(iter(transformers), None))
+    roles = {role: name if name in models else None for role, name in (("adapter", adapter), ("base", base))}
+    return roles | ({"rival": rival} if rival in models else {})
+
+
+def is_transformer(recipe: dict, generator: str) -> bool:
+    """Does the recipe name a sprite transformer under this name, or under the one that it is a variant of ('name, round 1')?"""
+    generators = recipe["generators"] if isinstance(recipe.get("generators"), dict) else {}
+    own = [name for name in generators if generator == name or generator.startswith((f"{name}, ", f"{name} − "))]
+    what = generators[max(own, key=len)] if own else None
+    return isinstance(what, dict) and "transformer" in what
+
+
+def leader(roles: dict) -> str | None:
+    """The generator that the verdict is about: the adapter, in a run without one the rival."""
+    return roles["adapter"] or roles.get("rival")
+
+
+def opponents(roles: dict, models: Iterable[str]) -> list[str]:
+    """The other models that the leader is compared with: rival, base model, then the rest in their order."""
+    first = [roles.get("rival"), roles["base"]]
+    return [name for name in dict.fromkeys((*first, *models)) if name in models and name != leader(roles)]
 
 
 def _cells(scored: list[dict], prompts: dict[str, int]) -> dict[tuple[str, str], dict]:
@@ -73,10 +101,10 @@ def _cells(scored: list[dict], prompts: dict[str, int]) -> dict[tuple[str, str],
 
 
 def _order(key: tuple[str, str], cells: dict, roles: dict) -> tuple:
-    """Adapter, base model, other models, held-out, nearest, degenerate controls; each by mode."""
+    """Adapter, rival, base model, other models, held-out, nearest, degenerate controls; each by mode."""
     name, mode = key
     kind = ("model", "honest", "degenerate").index(cells[key]["kind"])
-    first = [roles["adapter"], roles["base"], HELD_OUT, NEAREST, *DEGENERATE]
+    first = [roles["adapter"], roles.get("rival"), roles["base"], HELD_OUT, NEAREST, *DEGENERATE]
     return kind, first.index(name) if name in first else len(first), name, mode != "grammar", mode
 
 
@@ -146,23 +174,24 @@ def _share(value) -> float | None:
 
 def _likelihoods_json(rows: list[dict], roles: dict, seed: int) -> list[dict]:
     groups = _by_generator(rows)
-    first = [roles["base"], roles["adapter"]]
-    names = sorted(groups, key=lambda name: (first.index(name) if name in first else 2, name))
+    first = [roles["base"], roles["adapter"], roles.get("rival")]
+    names = sorted(groups, key=lambda name: (first.index(name) if name in first else len(first), name))
     return [
         {"generator": name, **{what: value.to_json() for what, value in likelihood.summary(groups[name], seed).items()}}
         for name in names
     ]
 
 
-def _comparisons(cells: dict, likelihoods: list[dict], roles: dict, seed: int) -> list[dict]:
-    """Adapter against base model and against held-out sprites, paired on the same prompts; `mean` is a − b.
+def _comparisons(cells: dict, likelihoods: list[dict], roles: dict, models: list[str], seed: int) -> list[dict]:
+    """The leader against every other model and against held-out sprites, paired on the same prompts; `mean` is a − b.
 
-    'shared' is the mode both were drawn in; bits per pixel are compared on the right captions.
+    Looks are compared in the modes that both drew in; bits saved (b − a) with the right caption, and with none.
     """
-    adapter, base = roles["adapter"], roles["base"]
-    found = []
-    modes = [mode for name, mode in cells if name == adapter]
-    pairs = [((adapter, mode), (base, mode)) for mode in modes] + [((adapter, mode), (HELD_OUT, "control")) for mode in modes]
+    first, found = leader(roles), []
+    modes = [mode for name, mode in cells if name == first]
+    others = opponents(roles, models)
+    pairs = [((first, mode), (other, mode)) for other in others for mode in modes]
+    pairs += [((first, mode), (HELD_OUT, "control")) for mode in modes]
     for a, b in pairs:
         if a in cells and b in cells:
             for metric in METRICS:
@@ -170,8 +199,9 @@ def _comparisons(cells: dict, likelihoods: list[dict], roles: dict, seed: int) -
                     gap = _gap(metric, *(cells[key]["table"][metric.name] for key in (a, b)), seed)
                     found.append({"metric": metric.name, "a": a[0], "b": b[0], "mode": a[1], **gap.to_json()})
     groups = _by_generator(likelihoods)
-    if adapter in groups and base in groups:
-        right = {name: likelihood.by_condition(groups[name])[likelihood.RIGHT] for name in (adapter, base)}
-        saved = likelihood.gain(right[base], right[adapter], seed)
-        found.append({"metric": "bits_saved", "a": adapter, "b": base, "mode": "likelihood", **saved.to_json()})
+    tables = {name: likelihood.by_condition(groups[name]) for name in (first, *others) if name in groups}
+    for other in others if first in tables else ():
+        for what, condition in BITS_SAVED.items() if other in tables else ():
+            saved = likelihood.gain(tables[other][condition], tables[first][condition], seed)
+            found.append({"metric": what, "a": first, "b": other, "mode": "likelihood", **saved.to_json()})
     return [comparison for comparison in found if comparison["n"]]

@@ -12,7 +12,7 @@ For each drawing:
   probabilities   (categories,) calibrated in the same way
   zone            the likeliest zone, from the true colours
   zone_scrambled  the same from another head, which was taught and is shown scrambled hues only: colour gives zones away
-  features        (64,) for distances between sets of drawings
+  features        (64,) for distances between sets of drawings; of length √64, so that no odd drawing outweighs a hundred others
 All are means over the drawing and its mirror image. A folder of critics has critics.json (hashes, families, calibration,
 confusions, tables), one .safetensors file a critic in float16, and table.md. `eval.train_critics` writes it.
 
@@ -174,7 +174,13 @@ class Critic:
             [self.zones[best] if self.zones else NONE for best in stacked[head].argmax(1)] for head in ("zone", "zone_scrambled")
         )
         named = [word if sure >= 0.5 else NONE for word, sure in zip(named, quality, strict=True)]
-        return Opinions(quality, likely[:, : len(self.categories)], named, *zones, stacked["features"].astype(np.float32))
+        return Opinions(quality, likely[:, : len(self.categories)], named, *zones, _scaled(stacked["features"]))
+
+
+def _scaled(features: np.ndarray) -> np.ndarray:
+    """(N, d) → float32, each row of length √d; a row of zeros stays."""
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    return (features * np.sqrt(features.shape[1]) / np.maximum(length, 1e-9)).astype(np.float32)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

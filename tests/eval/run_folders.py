@@ -112,6 +112,24 @@ def make_run(folder: Path, prompts: int = 24, training: int = 120, captions: dic
     return folder
 
 
+def add_rival(folder: Path, name: str = "sprite transformer, improved", alone: bool = False) -> None:
+    """A sprite transformer to a folder of `make_run`: nearly all of its drawings are noise; alone: without the other models."""
+    rng = np.random.default_rng(9)
+    references = read_rows(folder / "references.jsonl")
+    drawn = [row for row in read_rows(folder / "completions.jsonl") if not (alone and row["kind"] == "model")]
+    told = [row for row in read_rows(folder / "likelihoods.jsonl") if not alone]
+    for index, row in enumerate(references):
+        text = row["text"] if index % 6 == 0 else encode(rng.integers(0, 64, (16, 16)).astype(np.uint8), REEF)
+        drawn.append(drawing(index, name, "model", "grammar", text))
+        for condition, bits in (("caption", 500.0), ("shuffled", 520.0), ("empty", 540.0)):
+            own = {"request_id": row["request_id"], "generator": name, "condition": condition, "pixels": 256}
+            told.append({**own, "bits": bits + rng.normal(0, 2), "allowed_mass": 1.0, "end_probability": 1.0})
+    write_rows(folder / "completions.jsonl", drawn)
+    write_rows(folder / "likelihoods.jsonl", told)
+    recipe = json.loads((folder / "recipe.json").read_text()) | {"generators": {name: {"transformer": "some-folder"}}}
+    (folder / "recipe.json").write_text(json.dumps(recipe))
+
+
 def reference(index: int, sprite: Sprite, caption: str | None = None) -> dict:
     row = {"request_id": f"r{index}", "caption": caption or sprite.caption, "tags": dict(sprite.tags)}
     row["zone"] = sprite.tags.get("zone", "shallows")
@@ -138,6 +156,10 @@ def likelihoods(prompts: int, rng: np.random.Generator) -> list[dict]:
                 row = {"request_id": f"r{index}", "generator": generator, "condition": condition, "pixels": 256}
                 rows.append({**row, "bits": bits + extra + rng.normal(0, 2), "allowed_mass": 0.9, "end_probability": 1e-8})
     return rows
+
+
+def read_rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def write_rows(path: Path, rows: list) -> None:

@@ -7,11 +7,10 @@ import subprocess
 import numpy as np
 import pytest
 from PIL import Image
-from run_folders import make_run
+from run_folders import make_run, score_blobs
 
 from data_prep.palette import named
 from eval.report import report
-from eval.score import score
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"]
@@ -24,14 +23,14 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), r
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     folder = make_run(tmp_path_factory.mktemp("runs") / "seen", captions={0: "<script>document.title='evil'</script>"})
-    score(folder)
+    score_blobs(folder)
     return report(folder)
 
 
-def screenshot(page, tmp_path, width: int) -> np.ndarray:
+def screenshot(page, tmp_path, width: int, *flags: str) -> np.ndarray:
     """(H, W, 3) uint8 of the page's top, `width` pixels wide."""
     out = tmp_path / f"{width}.png"
-    command = [CHROMIUM, *QUIET, f"--user-data-dir={tmp_path}/profile-{width}", f"--screenshot={out}"]
+    command = [CHROMIUM, *QUIET, *flags, f"--user-data-dir={tmp_path}/profile-{width}", f"--screenshot={out}"]
     subprocess.run([*command, f"--window-size={width},2000", page.as_uri()], check=True, capture_output=True, timeout=120)
     return np.array(Image.open(out).convert("RGB"))
 
@@ -46,6 +45,11 @@ def test_the_sprites_pixels_are_on_the_screen(page, tmp_path, width):
     ]
     assert sum(tuple(colour) in seen for colour in bodies) >= 12
     assert picture.shape[1] == width
+
+
+def test_the_page_is_dark_where_people_ask_for_it(page, tmp_path):
+    bright, dark = screenshot(page, tmp_path, 800), screenshot(page, tmp_path, 801, "--blink-settings=preferredColorScheme=0")
+    assert np.median(bright) > 200 and np.median(dark) < 60
 
 
 def test_captions_run_nothing(page, tmp_path):

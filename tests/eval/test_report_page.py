@@ -5,11 +5,10 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from run_folders import make_run, write_rows
+from run_folders import make_run, score_blobs, write_rows
 
-from eval import report_pictures, report_tables, report_words
+from eval import report_judge, report_pictures, report_words
 from eval.report import escape, load, main, markdown_table, report
-from eval.score import score
 
 EVIL = "a <script>alert(1)</script> \"onload='x' | `code` [link](http://evil.example) *fish*\nnew \u202eline"
 HTML_VOID = {"meta", "img", "link", "br"}
@@ -37,7 +36,7 @@ class Balance(HTMLParser):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = make_run(tmp_path_factory.mktemp("runs") / "page", captions={0: EVIL})
-    score(folder)
+    score_blobs(folder)
     report(folder)
     return folder
 
@@ -93,13 +92,13 @@ def test_poor_drawings_after_a_short_training_are_called_poor(run):
     )
 
 
-def test_the_critics_own_errors_are_a_table(run):
+def test_the_judges_own_errors_are_a_table(run):
     loaded = load(run)
-    table = report_tables.recognition(loaded.summary)
-    assert [row.label for row in table.rows] == ["coral", "jellyfish", "reef fish"]
-    assert table.columns[-1].label == "called none" and "120 training sprites" in table.intro
+    table = report_judge.recognition(loaded.summary)
+    assert [row.label for row in table.rows] == ["reef fish", "coral", "jellyfish"]
+    assert table.columns[-1].label == "called none" and "300 training sprites" in table.intro
     assert sum(int(row.cells[0].text) for row in table.rows) == 24 and "called reef fish" in markdown_table(table)
-    assert report_tables.recognition({**loaded.summary, "recognition": None}) is None
+    assert report_judge.recognition({**loaded.summary, "recognition": None}) is None
 
 
 def test_more_recognised_than_held_out_sprites_is_no_praise(run):
@@ -168,7 +167,7 @@ def test_pictures_show_the_very_pixels(run):
 
 def test_markdown_has_the_same_numbers(run, page):
     text = (run / "report.md").read_text(encoding="utf-8")
-    assert text.count("\n## ") == page.count("<h2>") - 1  # all but the gallery
+    assert text.count("\n## ") == page.count("<h2>") - 2  # all but the pictures
     for row in re.findall(r'<tr class="model[^>]*>.*?</tr>', page):
         for number in re.findall(r"<td[^>]*>([^<]+)", row):
             assert escape(number) in text
@@ -179,7 +178,7 @@ def test_reports_of_thin_runs(tmp_path):
     for name in ("likelihoods.jsonl", "training.npz", "training_log.jsonl"):
         (folder / name).unlink()
     write_rows(folder / "completions.jsonl", [])
-    score(folder)
+    score_blobs(folder)
     page = report(folder).read_text()
     assert "No model drew in this run" in page and "No degenerate controls" in page and "Only 3 prompts" in page
 
@@ -187,7 +186,7 @@ def test_reports_of_thin_runs(tmp_path):
 def test_stale_or_missing_scores_end_with_code_2(tmp_path, capsys):
     folder = make_run(tmp_path / "stale", prompts=5, training=25)
     assert main([str(folder)]) == 2 and "not scored" in capsys.readouterr().err
-    score(folder)
+    score_blobs(folder)
     with (folder / "completions.jsonl").open("a") as file:
         file.write("{}\n")
     assert main([str(folder)]) == 2 and "changed after scoring" in capsys.readouterr().err

@@ -4,11 +4,10 @@ import copy
 import json
 
 import pytest
-from run_folders import make_run
+from run_folders import add_rival, make_run, score_blobs
 
 from data_prep.errors import InputError
 from eval.readme import short_table
-from eval.score import score
 
 RECIPE = {"name": "test", "size": 16}
 
@@ -16,7 +15,7 @@ RECIPE = {"name": "test", "size": 16}
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
     folder = make_run(tmp_path_factory.mktemp("runs") / "short")
-    return json.loads(score(folder).read_text())
+    return json.loads(score_blobs(folder).read_text())
 
 
 @pytest.fixture
@@ -26,10 +25,21 @@ def summary(scored):
 
 def test_columns_and_rows(summary):
     lines = short_table(summary, RECIPE).splitlines()
-    assert lines[0] == "| drawn by | n | recognised | sprite-like (legacy) | bits per pixel | valid without grammar |"
+    assert lines[0] == "| drawn by | n | recognised | judge's score | coverage | bits per pixel | valid without grammar |"
     firsts = [line.split(" | ")[0].strip("| ") for line in lines[2:7]]
     assert firsts[:2] == ["base model (base model, before)", "adapter (adapter, after)"]
     assert all(line.count("|") == lines[0].count("|") for line in lines[:7])
+
+
+def test_a_rival_is_a_row_and_can_stand_alone(tmp_path):
+    both, alone = make_run(tmp_path / "both"), make_run(tmp_path / "alone")
+    add_rival(both)
+    add_rival(alone, alone=True)
+    recipe = RECIPE | {"generators": {"sprite transformer, improved": {"transformer": "a-folder"}}}
+    tables = [short_table(json.loads(score_blobs(folder).read_text()), recipe) for folder in (both, alone)]
+    firsts = [[line.split(" | ")[0].strip("| ") for line in table.splitlines()[2:5]] for table in tables]
+    assert firsts[0][2] == firsts[1][0] == "sprite transformer, improved (rival)"
+    assert "what the caption says, as attributes" in tables[0] and "the adapter saw" not in tables[1]
 
 
 def test_strongest_is_the_most_recognised_control(summary):

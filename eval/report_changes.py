@@ -1,0 +1,163 @@
+"""What changed between two scored runs of the same prompts, and whether it is noise: a Markdown table.
+
+    pixelreef report runs/before runs/after
+
+Reads summary.json, scores.jsonl, references.jsonl, completions.jsonl, likelihoods.jsonl of both. Generators are paired by
+role (adapter, rival, base), the others by name. Differences are taken prompt by prompt, later run − first; the interval is
+a paired bootstrap over prompts. 'noise': it holds 0. It does not hold the noise of training with another seed.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import InputError
+from eval import run_folder
+from eval.controls import HELD_OUT
+from eval.metrics import intervals, likelihood
+from eval.metrics.catalogue import YES_OR_NO
+from eval.metrics.intervals import Interval
+from eval.report import Run, escape, load
+from eval.report_tables import NOTHING, format_value, span
+from eval.report_words import models
+
+BITS = "bits per pixel"
+GAIN = "caption's gain over shuffled"
+
+
+def changes(before: Path, after: Path) -> str:
+    """The table as text. Raises InputError: not scored, or not the same prompts."""
+    first, second = load(before), load(after)
+    if _prompts(first) != _prompts(second):
+        raise InputError(f"{after}: has other prompts than {before}; only runs of the same prompts can be compared")
+    same_judge = _judge(first) == _judge(second)
+    lines, count, real = [], 0, 0
+    for label, a, b in _pairs(first, second):
+        rows = [*_looks(first, second, a, b, same_judge), *_bits(before, after, a, b, first.summary["seed"])]
+        for what, direction, unit, values in rows:
+            verdict = _called(values[2], direction)
+            lines.append(_line(label, what, unit, values, verdict))
+            count, real = count + 1, real + (verdict != "noise")
+    if not lines:
+        raise InputError(f"{after}: has no generator in common with {before}, neither by role nor by name")
+    return "\n".join([*_head(first, second, before, after), *lines, "", *_notes(count, real, same_judge)])
+
+
+def _prompts(run: Run) -> dict[str, tuple]:
+    return {row["request_id"]: (row.get("caption"), row["text"]) for row in run.references}
+
+
+def _judge(run: Run) -> str | None:
+    return ((run.summary.get("critics") or {}).get("judge") or {}).get("sha256")
+
+
+def _pairs(first: Run, second: Run) -> list[tuple[str, str, str]]:
+    """(label, generator of the first run, of the second)."""
+    roles = [(role, first.summary["roles"].get(role), second.summary["roles"].get(role)) for role in ("adapter", "rival", "base")]
+    pairs = [(a if a == b else f"{role}: {a} → {b}", a, b) for role, a, b in roles if a and b]
+    taken = {name for _, a, b in pairs for name in (a, b)}
+    both = [name for name in models(first.summary) if name in models(second.summary) and name not in taken]
+    return pairs + [(name, name, name) for name in both]
+
+
+def _looks(first: Run, second: Run, a: str, b: str, same_judge: bool) -> list[tuple]:
+    """(metric, direction, unit, (before, after, difference)) of what decides in both runs, and strict validity by mode."""
+    decides = {m["name"] for m in second.summary["metrics"] if m["sane"]}
+    shown = [m for m in first.summary["metrics"] if m["group"] == "judged" and m["sane"] and m["name"] in decides]
+    shown = [m for m in shown if m["direction"] != "near" and (same_judge or not _is_judged(m["name"]))]
+    shown += [m for m in first.summary["metrics"] if m["name"] == "strict_valid"]
+    modes = [g["mode"] for g in first.summary["generators"] if g["generator"] == a]
+    both = [g["mode"] for g in second.summary["generators"] if g["generator"] == b and g["mode"] in modes]
+    rows = []
+    for metric in shown:
+        for mode in both if metric["name"] == "strict_valid" else both[:1]:
+            values = _difference(first, second, (a, mode), (b, mode), metric["name"])
+            if values[2].n:
+                rows.append((f"{metric['label']}, {mode}", metric["direction"], metric["unit"], values))
+    return rows
+
+
+def _is_judged(name: str) -> bool:
+    return name.startswith(("judge", "recognised", "zone"))
+
+
+def _difference(first: Run, second: Run, a: tuple, b: tuple, metric: str) -> tuple[Interval, Interval, Interval]:
+    requests, seed = list(_prompts(first)), first.summary["seed"]
+    x, y = _means(first, a, metric, requests), _means(second, b, metric, requests)
+    paired = intervals.paired_shares if metric in YES_OR_NO else intervals.paired_difference
+    return intervals.mean(x, seed), intervals.mean(y, seed), paired(y, x, seed)
+
+
+def _means(run: Run, key: tuple[str, str], metric: str, requests: list[str]) -> np.ndarray:
+    """(requests,) mean over the drawings of each prompt, NaN where none was measured."""
+    found: dict[str, list[float]] = {}
+    for row in run.scores:
+        if (row["generator"], row["mode"]) == key and row["metrics"].get(metric) is not None:
+            found.setdefault(row["request_id"], []).append(row["metrics"][metric])
+    return np.array([np.mean(found[request]) if request in found else np.nan for request in requests])
+
+
+def _bits(before: Path, after: Path, a: str, b: str, seed: int) -> list[tuple]:
+    """Bits per pixel with the right caption, and what it gains over another one's, where both runs have them."""
+    tables = []
+    for folder, name in ((before, a), (after, b)):
+        rows = run_folder.read_rows(folder / "likelihoods.jsonl", run_folder.check_likelihood, required=False).rows
+        tables.append(likelihood.by_condition(row for row in rows if row["generator"] == name))
+    x, y = tables
+    right = [table[likelihood.RIGHT] for table in tables]
+    fell = likelihood.gain(right[1], right[0], seed)
+    rows = [(BITS, "lower", "", (*(likelihood.bits_per_pixel(table, seed) for table in right), fell))] if fell.n else []
+    gains = [likelihood.gain(t[likelihood.SHUFFLED], t[likelihood.RIGHT], seed) for t in (x, y)]
+    grown = _grown(x, y, seed)
+    return rows + ([(GAIN, "higher", "", (*gains, grown))] if grown.n else [])
+
+
+def _grown(x: dict, y: dict, seed: int) -> Interval:
+    """How much more the right caption saves in the second run, per pixel of the sprites that both measured."""
+    keys = [
+        key for key in x[likelihood.RIGHT] if all(key in t[c] for t in (x, y) for c in (likelihood.RIGHT, likelihood.SHUFFLED))
+    ]
+    saved = [[t[likelihood.SHUFFLED][key][0] - t[likelihood.RIGHT][key][0] for key in keys] for t in (x, y)]
+    pixels = np.array([x[likelihood.RIGHT][key][1] for key in keys], np.float64)
+    return intervals.ratio(np.subtract(saved[1], saved[0]), pixels, seed)
+
+
+def _called(gap: Interval, direction: str) -> str:
+    if gap.low <= 0 <= gap.high:
+        return "noise"
+    return "better" if (gap.mean > 0) == (direction == "higher") else "worse"
+
+
+def _line(label: str, what: str, unit: str, values: tuple[Interval, Interval, Interval], verdict: str) -> str:
+    """Shares in percent, their differences in percentage points."""
+    x, y, gap = values
+    shown, moved = ((lambda v: format_value(v, unit)), _points) if unit == "%" else (_fine, _fine)
+    plus = "+" if gap.mean > 0 else ""
+    cells = [label, what, *(shown(value.mean) if value.n else NOTHING for value in (x, y)), f"{plus}{moved(gap.mean)}"]
+    cells += [span(moved(gap.low), moved(gap.high)), str(gap.n), verdict]
+    return f"| {' | '.join(map(escape, cells))} |"
+
+
+def _points(share: float) -> str:
+    return f"{round(100 * share, 1) + 0.0:.1f}".replace("-", "−")
+
+
+def _fine(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}".replace("-", "−")
+
+
+def _head(first: Run, second: Run, before: Path, after: Path) -> list[str]:
+    names = (first.name, second.name) if first.name != second.name else (str(before), str(after))
+    heads = ("generator", "metric", "before", "after", "change", "95 % interval", "n", "verdict")
+    title = f"# {escape(names[0])} → {escape(names[1])}, {len(first.references)} prompts"
+    return [title, "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+
+
+def _notes(count: int, real: int, same_judge: bool) -> list[str]:
+    said = f"{real} of {count} changes are beyond the noise of the prompts; with none at all, about {count / 20:.1f} would be."
+    judged = (
+        []
+        if same_judge
+        else ["The runs were scored by different judges, so nothing that a judge says is compared; score both again."]
+    )
+    return [said, *judged, f"Another training seed is not in these intervals. {HELD_OUT.capitalize()} are the same in both."]

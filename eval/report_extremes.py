@@ -1,0 +1,75 @@
+"""Worst, median and best drawings by the judge's score, flat and shaded: nothing is shown for being good alone."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from eval.report_pictures import Drawings, Prompt, Tile, shown_models, tile
+from eval.report_tables import generator_label
+
+PLACES = ("worst", "median", "best")
+PROMPTS = 2  # of each place
+OWN = 3  # drawings of each place and model
+ENOUGH = len(PLACES) * max(PROMPTS, OWN)
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """prompts: ranked by the mean score of all models; own: each model's drawings, ranked by its own scores."""
+
+    prompts: tuple[tuple[str, Prompt], ...]
+    own: tuple[tuple[str, tuple[Tile, ...]], ...]
+
+
+def extremes(drawings: Drawings, summary: dict, scores: list[dict]) -> Extremes | None:
+    """None where the judge scored no model's drawings, or on fewer prompts than there is to show."""
+    shown = shown_models(summary)
+    table = _scores(scores, shown)
+    measured = [request for request in drawings.references if any(request in own for own in table.values())]
+    if len(measured) < ENOUGH or not any(any(own.values()) for own in table.values()):
+        return None
+    means = {request: float(np.mean([own.get(request, 0.0) for own in table.values()])) for request in measured}
+    prompts = tuple((place, _prompt(drawings, request, shown, table)) for place, request in _ranked(means, PROMPTS))
+    own = tuple((_label(g), _own(drawings, g, table[g["generator"]])) for g in shown if len(table[g["generator"]]) >= ENOUGH)
+    return Extremes(prompts, own)
+
+
+def _scores(scores: list[dict], shown: list[dict]) -> dict[str, dict[str, float]]:
+    """Generator → request id → judge's score of its first drawing; 0 for what could not be read."""
+    modes, table = {g["generator"]: g["mode"] for g in shown}, defaultdict(dict)
+    for row in scores:
+        if modes.get(row["generator"]) == row["mode"]:
+            table[row["generator"]].setdefault(row["request_id"], row["metrics"].get("judge_score") or 0.0)
+    return table
+
+
+def _ranked(values: dict[str, float], count: int) -> list[tuple[str, str]]:
+    """(place, request id): `count` from the bottom, from the middle and from the top, worst first; no request twice."""
+    order = sorted(values, key=lambda request: (values[request], request))
+    middle = (len(order) - count) // 2
+    spots = {"worst": order[:count], "median": order[middle : middle + count], "best": order[-count:]}
+    return [(place, request) for place in PLACES for request in spots[place]]
+
+
+def _prompt(drawings: Drawings, request: str, shown: list[dict], table: dict) -> Prompt:
+    caption = drawings.caption(request)
+    tiles = [tile("held-out", "honest", drawings.parse(drawings.references[request]), caption, lit=True)]
+    for generator in shown:
+        row = drawings.first.get((generator["generator"], generator["mode"], request))
+        note = f"score {table[generator['generator']].get(request, 0.0):.2f}"
+        tiles.append(tile(_label(generator), "model", drawings.parse(row), caption, note, lit=True))
+    return Prompt(caption, tuple(tiles))
+
+
+def _own(drawings: Drawings, generator: dict, scores: dict[str, float]) -> tuple[Tile, ...]:
+    tiles = []
+    for place, request in _ranked(scores, OWN):
+        parsed = drawings.parse(drawings.first.get((generator["generator"], generator["mode"], request)))
+        caption = drawings.caption(request)
+        tiles.append(tile(f"{place}, {scores[request]:.2f}", "model", parsed, caption, caption, lit=True))
+    return tuple(tiles)
+
+
+def _label(generator: dict) -> str:
+    return generator_label(generator).removesuffix(", grammar")

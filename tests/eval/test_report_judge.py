@@ -1,0 +1,184 @@
+"""What the report shows of the judge and of rivals: cells, distances, comparisons, correlations, extremes, loss and score."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from run_folders import REEF, add_rival, make_run, score_blobs
+
+from eval import report_extremes, report_judge, report_pictures, report_tables, report_words
+from eval.report import load, report
+
+EVIL = "<b onclick=x>sprite transformer</b> | `as published`"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = make_run(tmp_path_factory.mktemp("runs") / "rivals")
+    add_rival(folder)
+    score_blobs(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    return load(folder)
+
+
+def test_the_verdict_is_about_the_rival_where_there_is_one(run):
+    said = report_words.verdict(run.summary).replace("\N{NO-BREAK SPACE}", " ")
+    assert "the adapter is better than the rival “sprite transformer, improved” (saving 0." in said
+    assert "95 % interval" in said and "“recognised” +" in said
+    told, base = report_words.beside(run.summary, run.recipe)
+    assert "what the caption says, as attributes" in told and "where both are told nothing" in told
+    assert base.startswith("Beside them, the adapter is better than the base model (saving 1.")
+
+
+def test_variants_of_a_sprite_transformer_are_told_what_it_is(run):
+    recipe = {"generators": {"a": {"base": "x"}, "a, improved": {"transformer": "y"}}}
+    assert report_words.told(recipe, "a, improved, round 1") == "what the caption says, as attributes"
+    assert report_words.told(recipe, "a − sentence 2") == report_words.told(recipe, "stranger") == "the caption"
+
+
+def test_a_rival_alone_leads_and_strangers_names_are_escaped(tmp_path):
+    folder = make_run(tmp_path / "alone")
+    add_rival(folder, EVIL, alone=True)
+    score_blobs(folder)
+    run = load(folder)
+    assert run.summary["roles"] == {"adapter": None, "base": None, "rival": EVIL}
+    assert report_words.verdict(run.summary).startswith(f"the rival “{EVIL}” was not compared with a base model")
+    assert "short of held-out sprites" in report_words.verdict(run.summary)
+    page, twin = report(folder).read_text(), (folder / "report.md").read_text()
+    assert "<b " not in page and "<b " not in twin and page.count("&lt;b onclick") > 5
+    assert report_words.told(run.recipe, EVIL) == "zone and category"
+
+
+def test_each_cell_says_share_and_state(run):
+    section = report_judge.cells(run.summary)
+    assert section.tables[0].title == "adapter" and section.tables[-1].title == "held-out sprites"
+    by_key = {(row["generator"], row["mode"], row["category"]): row for row in run.summary["cells"]}
+    for table in section.tables:
+        mode = "control" if table.title == "held-out sprites" else "grammar"
+        for row in table.rows:
+            known = by_key[table.title, mode, row.label.replace(" ", "_")]
+            (cell,) = row.cells  # one zone
+            assert cell.text == report_words.percent(known["recognised"]["mean"]) and cell.heat == known["recognised"]["mean"]
+            assert known["state"] in cell.detail and cell.detail.endswith(f"/{known['recognised']['n']}")
+
+
+def test_the_page_colours_cells_and_says_them_too(folder):
+    page = report(folder).read_text()
+    heated = re.findall(r'<td class="hot" style="--heat: ([\d.]+)">([^<]+)<small>([^<]+)</small>', page)
+    assert len(heated) >= 12
+    for heat, text, detail in heated:
+        assert 0 <= float(heat) <= 1 and any(word in detail for word in ("alive", "dead", "open"))
+        assert text == report_words.percent(float(heat)) or abs(float(heat)) < 0.01 or float(heat) > 0.99
+
+
+def test_distances_have_a_yardstick_and_shares_stay_shares(run):
+    table = report_judge.distribution(run.summary)
+    labels = [row.label for row in table.rows]
+    assert "training sprites (yardstick)" in labels and labels[0] == "adapter, grammar"
+    assert [column.label for column in table.columns][2:4] == ["KID", "Fréchet"]
+    for row in table.rows:
+        for cell in (row.cells[3], row.cells[4], row.cells[6]):
+            ends = [float(word) for word in cell.detail.split("–")]
+            assert 0 <= ends[0] <= ends[1] <= 1
+    assert report_judge.distribution({**run.summary, "distribution": []}) is None
+
+
+@pytest.mark.parametrize(("high", "said"), [(900.0, True), (60.0, False)])
+def test_a_distance_that_hangs_on_a_few_drawings_says_so(run, high, said):
+    own = [row for row in run.summary["distribution"] if (row["generator"], row["mode"]) == ("adapter", "grammar")]
+    odd = {**own[0], "kid": {"mean": 50.0, "low": 40.0, "high": high, "n": 24}}
+    table = report_judge.distribution({**run.summary, "distribution": [odd]})
+    assert any("hangs on a few drawings" in note for note in table.notes) == said
+
+
+def test_comparisons_are_counted_and_doubtful_ones_grey(run):
+    table = report_judge.comparisons(run.summary)
+    assert str(len(run.summary["comparisons"])) in table.intro
+    assert table.rows[0].label == "against the rival “sprite transformer, improved”"
+    greys = 0
+    for row in table.rows:
+        for cell in row.cells:
+            low, *high = re.split(r" to |–", cell.detail.split(", n")[0])
+            if high:
+                low, high = (float(word.replace("−", "-")) for word in (low, high[0]))
+                assert cell.grey or low * high >= 0
+                greys += cell.grey
+    assert greys
+
+
+def test_the_judge_is_named_with_its_hash_and_a_run_without_says_why(run):
+    section = report_judge.judge(run.summary)
+    assert run.summary["critics"]["judge"]["sha256"] in [row.cells[0].text for row in section.tables[0].rows]
+    without = {**run.summary, "critics": {"judge": None, "reason": "none <here>"}, "recognition": None}
+    assert "none <here>" in report_judge.judge(without).tables[0].rows[0].cells[0].text
+    assert any("none <here>" in words for words in report_words.caveats(without, {}, []))
+
+
+def test_correlations_are_symmetric_and_mark_the_legacy_ones(run):
+    table = report_judge.correlations(run.summary, run.scores)
+    values = [[cell.text for cell in row.cells] for row in table.rows]
+    assert values == [list(column) for column in zip(*values, strict=True)]
+    assert all(values[i][i] == "1.00" for i in range(len(values)))
+    legacy = [column.label for column in table.columns if column.mark == "legacy"]
+    assert "quality score" in legacy and "judge's score" not in legacy
+    assert report_judge.correlations(run.summary, []) is None
+
+
+def _picture(uri: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))))
+
+
+def test_worst_median_and_best_are_in_order_flat_and_shaded(run):
+    drawings = report_pictures.Drawings(run.references, run.completions, run.palette)
+    found = report_extremes.extremes(drawings, run.summary, run.scores)
+    assert [place for place, _ in found.prompts] == ["worst"] * 2 + ["median"] * 2 + ["best"] * 2
+    for name, tiles in found.own:
+        scores = [float(tile.label.split(", ")[1]) for tile in tiles]
+        assert scores == sorted(scores), name
+    assert {name for name, _ in found.own} == {"adapter", "base model", "sprite transformer, improved"}
+    colours = {tuple(colour) for colour in REEF.rgba}
+    changed = 0
+    for _, prompt in found.prompts:
+        flat, lit = _picture(prompt.tiles[0].source), _picture(prompt.tiles[0].shaded)
+        assert (flat[..., 3] == lit[..., 3]).all() and {tuple(pixel) for pixel in lit.reshape(-1, 4)} <= colours
+        changed += (flat != lit).any()
+    assert changed
+    assert report_extremes.extremes(drawings, run.summary, []) is None
+
+
+def test_loss_against_score_names_both_optima():
+    log = [{"step": 10 * i, "loss": 1, "validation_bits_per_pixel": b, "guide": g} for i, b, g in ((1, 2.0, 0.1), (2, 1.0, 0.2))]
+    assert report_pictures.loss_against_score(log) is None
+    trail = report_pictures.loss_against_score([*log, {"step": 30, "validation_bits_per_pixel": 1.5, "guide": 0.9}, {"step": 35}])
+    assert (
+        len(trail.points) == 3
+        and "lowest validation loss at step 20" in trail.summary
+        and "0.900, is at step 30" in trail.summary
+    )
+    x, y = zip(*((x, y) for x, y, _ in trail.points), strict=True)
+    assert x[1] < x[2] < x[0] and y[2] < y[1] < y[0]  # up the page is better
+
+
+def test_a_rivals_log_is_drawn(folder):
+    rows = [{"step": i, "validation_bits_per_pixel": 3 - i / 10, "guide": i / 10} for i in range(1, 6)]
+    (folder / "rival_training_log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = report(folder).read_text()
+    (folder / "rival_training_log.jsonl").unlink()
+    assert page.count("<circle") == 5 and "lowest validation loss at step 5" in page
+
+
+def test_bits_say_what_each_model_is_told(run):
+    table = report_tables.likelihoods(run.summary, run.recipe)
+    assert {row.label: row.cells[0].text for row in table.rows} == {
+        "base model (before)": "the caption",
+        "adapter (after)": "the caption",
+        "sprite transformer, improved (rival)": "what the caption says, as attributes",
+    }
