@@ -15,12 +15,20 @@ export TOKENIZERS_PARALLELISM ?= false
 	$(BIN)/pip install -q -c constraints.txt -e .[all]
 	touch $@
 
+LAUNCH := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no
+RIVAL := runs/baseline-demo/model
+
 demo: .venv/installed
 	$(BIN)/python -m finetune.base_models smollm2-135m
 	$(BIN)/pixelreef prepare --config data_prep/recipes/reef16.yaml --out datasets/reef16
-	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
-		finetune/train.py --config finetune/recipes/demo_cpu.yaml
+	$(LAUNCH) finetune/train.py --config finetune/recipes/demo_cpu.yaml
+	$(LAUNCH) -m eval.baseline.train --config eval/baseline/recipes/demo.yaml
 	$(BIN)/pixelreef draw --recipe eval/recipes/demo.yaml
+	$(BIN)/pixelreef draw "a red octopus from the shallows" --transformer $(RIVAL) --seed 3 --out runs/demo/octopus.png
+	$(BIN)/pixelreef draw "a blue butterflyfish facing left" --transformer $(RIVAL) --seed 3 --out runs/demo/fish.png
+	$(BIN)/pixelreef shade runs/demo/octopus.png runs/demo/fish.png --light 45,40 --out runs/demo/lit
+	test -d runs/demo/family || $(BIN)/pixelreef breed runs/demo/octopus.png runs/demo/fish.png --transformer $(RIVAL) \
+		--generations 2 --seed 7 --scale 4 --out runs/demo/family
 	$(BIN)/pixelreef score runs/demo
 	$(BIN)/pixelreef report runs/demo
 

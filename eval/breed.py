@@ -18,7 +18,6 @@ from data_prep.errors import InputError
 from data_prep.palette import Palette, named
 from data_prep.sprite import Sprite
 from eval.draw import check_caption, load_model, read_png, write_png
-from eval.generators import Generator
 from eval.postprocess.breeder import COMPLETE, CROSS, FOUNDER, MUTATE, Lineage, Member, breed
 
 LINEAGE, TREE, STEPS = "lineage.json", "tree.png", "steps.gif"
@@ -32,7 +31,7 @@ def breed_files(options) -> Path:
 
     _check(options)
     sampling = Sampling(options.temperature, top_p=options.top_p, guidance=options.guidance)
-    generator = _generator(options)
+    generator = load_model(options)
     parents = _parents(options, generator.palette or named("reef64"))
     lineage = breed(generator, parents, options.generations, options.n, options.seed, sampling)
     for one in lineage.left_out:
@@ -44,8 +43,6 @@ def breed_files(options) -> Path:
 def _check(options) -> None:
     if options.captions and len(options.captions) != len(options.parents):
         raise InputError(f"--captions: {len(options.captions)} for {len(options.parents)} sprites; give one each, in their order")
-    if options.transformer and (options.adapter or options.base):
-        raise InputError("--transformer: it is a generator by itself; leave --adapter and --base out")
     if not 1 <= options.scale <= 64:
         raise InputError(f"--scale {options.scale}: it takes 1 to 64")
     _check_place(options.out)
@@ -54,15 +51,6 @@ def _check(options) -> None:
 def _check_place(out: Path) -> None:
     if out.exists() or not out.absolute().parent.is_dir():
         raise InputError(f"--out {out}: must be a new folder, in a folder that exists")
-
-
-def _generator(options) -> Generator:
-    """The one that the flags name."""
-    if options.transformer is None:
-        return load_model(options)
-    from eval.baseline.generator import SpriteTransformerGenerator
-
-    return SpriteTransformerGenerator.load(options.transformer)
 
 
 def _parents(options, palette: Palette) -> list[Sprite]:

@@ -60,6 +60,7 @@ def _add_draw(draw: argparse.ArgumentParser) -> None:
     draw.add_argument("--recipe", type=Path, help="instead of a caption: what a whole run compares")
     draw.add_argument("--adapter", type=Path, help="an adapter's folder; by default the newest that is here")
     draw.add_argument("--base", help="base model: packaged name, folder, GGUF file or hub id")
+    draw.add_argument("--transformer", type=Path, help="instead: a sprite transformer's folder")
     draw.add_argument("--n", type=int, default=1, help="how many")
     draw.add_argument("--seed", type=int, default=0)
     draw.add_argument("--size", type=int, help="pixels a side; by default the adapter's smallest")

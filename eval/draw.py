@@ -9,6 +9,7 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.palette import Palette, named
 from data_prep.sprite import MAX_SIDE, MIN_SIDE, Sprite
+from eval.best_of import MAX_CANDIDATES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MAX_CAPTION = 500  # characters
@@ -20,13 +21,17 @@ def draw_files(options) -> None:
     `options.continue_from` is a picture of which pixels stand: its top rows, or what a mask keeps.
     """
     from eval.decoding import Sampling
+    from eval.generators import requests_for, sprites_of
 
     check(options)
     sampling = Sampling(options.temperature, top_p=options.top_p, guidance=options.guidance)
-    model = load_model(options)
+    model = _choosing(load_model(options), options.best_of)
     how = {"seed": options.seed, "temperature": options.temperature, "top_p": options.top_p, "guidance": options.guidance}
+    if options.best_of > 1:
+        how["best_of"] = options.best_of
     if options.continue_from is None:
-        sprites = model.sprites(options.caption, options.n, options.seed, options.size, sampling)
+        requests = requests_for(model, options.caption, options.n, options.seed, options.size)
+        sprites = sprites_of(model, requests, sampling, model.name)
     else:
         sprites, kept = _continued(model, options, sampling)
         how["continued"] = kept
@@ -37,12 +42,28 @@ def draw_files(options) -> None:
 
 
 def load_model(options):
-    """The language model of `--adapter` and `--base`, by default the newest adapter that is here."""
+    """The generator of `--transformer`, or of `--adapter` and `--base`; by default the newest adapter that is here."""
     from eval.generators import LanguageModel
 
+    if options.transformer is not None:
+        from eval.baseline.generator import SpriteTransformerGenerator
+
+        if options.adapter or options.base:
+            raise InputError("--transformer: it is a generator by itself; leave --adapter and --base out")
+        return SpriteTransformerGenerator.load(options.transformer)
     adapter = options.adapter or (None if options.base else newest_adapter(Path("runs"), REPOSITORY / "adapters"))
     print(f"loading {adapter or options.base}", file=sys.stderr)
     return LanguageModel.load(adapter, options.base)
+
+
+def _choosing(model, candidates: int):
+    """The model, or the best of so many candidates of it by its likelihoods and by the committed `guide`."""
+    if candidates == 1:
+        return model
+    from eval.best_of import BestOf
+    from eval.rivals import load_guide
+
+    return BestOf(model, candidates, load_guide())
 
 
 def _continued(model, options, sampling) -> tuple[Iterator[Sprite], str]:
@@ -68,6 +89,8 @@ def check(options) -> None:
     check_caption(options.caption)
     if not 1 <= options.n <= 10_000:
         raise InputError(f"--n {options.n}: it takes 1 to 10000")
+    if not 1 <= options.best_of <= MAX_CANDIDATES:
+        raise InputError(f"--best-of {options.best_of}: it takes 1 to {MAX_CANDIDATES}")
     if not 1 <= options.scale <= 64:
         raise InputError(f"--scale {options.scale}: it takes 1 to 64")
     if options.out.suffix.lower() != ".png" or not options.out.parent.is_dir():

@@ -2,9 +2,9 @@
 
     pixelreef draw --recipe eval/recipes/demo.yaml        (or python -m eval.generate eval/recipes/demo.yaml)
 
-Reads the recipe, the prepared dataset, base model and adapters. Writes to `runs/<name>/`: recipe.json, palette.json,
-references.jsonl, training.npz, completions.jsonl, likelihoods.jsonl, training_log.jsonl. Run again, it goes on at the
-next missing row. About 0.5 s a 16×16 drawing of a 135M model on two cores, and 0.4 s a likelihood.
+Reads the recipe, the prepared dataset, base model, adapters and sprite transformers. Writes to `runs/<name>/`: recipe.json,
+palette.json, references.jsonl, training.npz, completions.jsonl, likelihoods.jsonl, training_log.jsonl. Run again, it goes on
+at the next missing row. About 0.5 s a 16×16 drawing of a 135M model on two cores, and 0.4 s a likelihood.
 """
 
 import difflib
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +27,11 @@ from data_prep.errors import InputError, exit_code
 from data_prep.pairs import content_hash
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
+from eval import rivals
 from eval.controls import all_controls
-from eval.generators import GRAMMAR, UNCONSTRAINED, LanguageModel, Request
-from eval.run_folder import read_json, write_atomically
-from finetune.base_models import PACKAGED
+from eval.generators import GRAMMAR, UNCONSTRAINED, Drawing, Generator, Request
+from eval.refinement import Answer
+from eval.run_folder import RIVAL_LOG, read_json, write_atomically
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONTROL = "control"
@@ -38,7 +39,7 @@ CONTROL = "control"
 
 @dataclass(frozen=True)
 class GenerateRecipe:
-    """What a run compares. generators: name → {adapter: folder} or {base: name}; roles: which is 'adapter', which 'base'.
+    """What a run compares. generators: name → what `eval.rivals` shows; roles: which of them is 'adapter', which 'base'.
 
     prompts: held-out sprites drawn from the test split, cell by cell; unconstrained: how many of them are also drawn
     without the grammar; likelihoods: how many of them are measured in bits. dtype float32 makes batches matter least.
@@ -61,13 +62,12 @@ class GenerateRecipe:
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-]+", self.name) or self.name.startswith("."):
             raise InputError(f"recipe: name {self.name!r} must be one word, for it names a folder")
         for name, what in self.generators.items() if isinstance(self.generators, dict) else [("generators", None)]:
-            if not isinstance(what, dict) or not what or not set(what) <= {"adapter", "base"}:
-                raise InputError(f"recipe: generator {name!r} needs 'adapter: FOLDER', 'base: NAME' or both")
+            rivals.check(name, what)
         for key in ("prompts", "unconstrained", "likelihoods", "seed", "batch_size"):
             value, least = getattr(self, key), key in ("prompts", "batch_size")
             if not isinstance(value, int) or value < least:
                 raise InputError(f"recipe: {key} is {value!r}; it takes a whole number from {int(least)}")
-        if not isinstance(self.roles, dict) or not set(self.roles.values()) <= set(self.generators):
+        if not isinstance(self.roles, dict) or not set(self.roles.values()) <= set(rivals.spread(self.generators)):
             raise InputError("recipe: roles must name generators, as {adapter: NAME, base: NAME}")
 
 
@@ -156,6 +156,7 @@ class Run:
         self.prompts = choose_prompts(read_split(self.dataset, "test", self.palette), recipe.prompts, recipe.seed)
         if not self.prompts:
             raise InputError(f"dataset {self.dataset}: no test sprites; prepare it from more sprites")
+        self.rivals = rivals.spread(recipe.generators)
         self.hash = identity(recipe)
         self._claim()
         self.completions = JsonLines(folder / "completions.jsonl", ("generator", "mode", "request_id"))
@@ -189,8 +190,10 @@ class Run:
 
         about = published(self.recipe) | {"recipe_hash": self.hash, "palette_hash": self.palette.hash, "commit": commit()}
         about |= {"dataset_hash": content_hash(self.dataset), "size": self.prompts[0][1].height}
-        adapter = self.recipe.generators.get(self.recipe.roles.get("adapter"), {}).get("adapter")
-        if adapter:
+        about["told"] = {name: rival.told for name, rival in self.rivals.items()}
+        self._copy_rivals_log()
+        trained = self.rivals.get(self.recipe.roles.get("adapter"))
+        if trained is not None and (adapter := trained.adapter):
             facts = AdapterFacts.load(Path(adapter))
             about |= {"sprites_seen": facts.sprites_seen, "training": vars(facts)}
             if (Path(adapter) / LOG).exists():
@@ -198,8 +201,20 @@ class Run:
                 write_atomically(self.folder / LOG, (Path(adapter) / LOG).read_text())
         return about
 
-    def request(self, index: int, caption: str, sprite: Sprite) -> Request:
-        return Request(caption, sprite.height, sprite.width, self.palette, self.recipe.seed, index)
+    def _copy_rivals_log(self) -> None:
+        """The training log of the first sprite transformer, for the chart of loss against score."""
+        from finetune.adapter_folder import LOG
+
+        folders = [rival.transformer for rival in self.rivals.values() if rival.transformer is not None]
+        log = Path(folders[0]).parent / LOG if folders else None
+        if log is not None and log.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.folder / RIVAL_LOG, log.read_text())
+
+    def request(self, index: int, subject: Sprite) -> Request:
+        """What asks for a subject, by caption and by tags, at the size of prompt `index`."""
+        height, width = self.prompts[index][1].grid.shape
+        return Request(subject.caption, height, width, self.palette, self.recipe.seed, index, subject.tags)
 
     def row(self, generator: str, kind: str, mode: str, index: int, text: str, seconds: float, tokens: int) -> dict:
         key, sprite = self.prompts[index]
@@ -220,38 +235,67 @@ class Run:
                 rows.append(self.row(name, kind, CONTROL, index, grid_text.encode(sprite.grid, self.palette), 0.0, 0))
         self.completions.append(rows)
 
-    def add_drawings(self, name: str, model: LanguageModel, mode: str, count: int) -> None:
+    def add_drawings(self, name: str, model: Generator, mode: str, count: int) -> None:
         from eval.decoding import Sampling
 
-        sampling = Sampling(self.recipe.temperature, top_p=self.recipe.top_p)
+        own = self.rivals[name]
+        temperature = self.recipe.temperature if own.temperature is None else own.temperature
+        sampling = Sampling(temperature, top_p=self.recipe.top_p, guidance=own.guidance)
         todo = [i for i, (key, _) in enumerate(self.prompts[:count]) if self.completions.lacks(name, mode, key)]
         for batch in _batches(todo, self.recipe.batch_size, f"{name}: drawing, {mode}"):
-            requests = [self.request(i, self.prompts[i][1].caption, self.prompts[i][1]) for i in batch]
+            requests = [self.request(i, self.prompts[i][1]) for i in batch]
             drawings = list(model.answer(requests, sampling, mode, self.recipe.batch_size))
             rows = [self.row(name, "model", mode, i, d.text, d.seconds, d.tokens) for i, d in zip(batch, drawings, strict=True)]
             self.completions.append(rows)
 
-    def add_likelihoods(self, name: str, model: LanguageModel) -> None:
+    def add_likelihoods(self, name: str, model: Generator) -> None:
         held_out = [sprite for _, sprite in self.prompts[: self.recipe.likelihoods]]
-        captions = {"caption": [s.caption for s in held_out], "empty": [""] * len(held_out)}
-        captions["shuffled"] = other_captions(held_out)
-        for condition, words in captions.items():
+        nothing = [replace(sprite, caption="", tags={}) for sprite in held_out]
+        subjects = {"caption": held_out, "empty": nothing, "shuffled": other_subjects(held_out)}
+        for condition, told in subjects.items():
             todo = [i for i in range(len(held_out)) if self.likelihoods.lacks(name, condition, self.prompts[i][0])]
             for batch in _batches(todo, self.recipe.batch_size, f"{name}: bits, {condition}"):
-                requests = [self.request(i, words[i], held_out[i]) for i in batch]
+                requests = [self.request(i, told[i]) for i in batch]
                 found = model.likelihoods(requests, [held_out[i] for i in batch])
                 rows = [{"request_id": self.prompts[i][0], "generator": name, "condition": condition} for i in batch]
                 self.likelihoods.append([row | vars(one) for row, one in zip(rows, found, strict=True)])
 
+    def unconstrained(self, name: str) -> int:
+        """How many prompts a generator also answers without the grammar: none where it writes grids only or is led."""
+        rival = self.rivals[name]
+        return self.recipe.unconstrained if rival.transformer is None and not rival.guidance else 0
+
+    def measured(self, name: str) -> int:
+        """How many held-out sprites a generator is asked the bits of."""
+        return self.recipe.likelihoods if self.rivals[name].has_own_likelihoods else 0
+
     def is_complete(self, name: str) -> bool:
         wanted = [(name, GRAMMAR, key) for key, _ in self.prompts]
-        wanted += [(name, UNCONSTRAINED, key) for key, _ in self.prompts[: self.recipe.unconstrained]]
-        bits = {(name, c, key) for c in ("caption", "empty", "shuffled") for key, _ in self.prompts[: self.recipe.likelihoods]}
+        wanted += [(name, UNCONSTRAINED, key) for key, _ in self.prompts[: self.unconstrained(name)]]
+        bits = {(name, c, key) for c in ("caption", "empty", "shuffled") for key, _ in self.prompts[: self.measured(name)]}
         return set(wanted) <= self.completions.done and bits <= self.likelihoods.done
 
+    def recorded(self, name: str) -> Answer:
+        """What answers with the drawings that a generator has in the folder, by mode and index: its rounds go on from them."""
+        lines = map(json.loads, self.completions.path.read_text(encoding="utf-8").splitlines())
+        drawn = {
+            (row["mode"], row["index"]): Drawing(row["text"], row["seconds"], row["tokens"])
+            for row in lines if row["generator"] == name
+        }  # fmt: skip
+        return lambda requests, sampling, mode, batch_size: (drawn[mode, request.index] for request in requests)
 
-def other_captions(sprites: list[Sprite]) -> list[str]:
-    """For each sprite another one's caption: the rotation with the fewest pairs that share caption, zone or category."""
+    def fill(self, name: str, model: Generator) -> None:
+        """Adds the missing rows of a generator whose bare model is loaded."""
+        generator = self.rivals[name].around(model, [sprite for _, sprite in self.training], self.recorded)
+        if self.measured(name):
+            self.add_likelihoods(name, generator)
+        self.add_drawings(name, generator, GRAMMAR, len(self.prompts))
+        self.add_drawings(name, generator, UNCONSTRAINED, self.unconstrained(name))
+
+
+def other_subjects(sprites: list[Sprite]) -> list[Sprite]:
+    """For each sprite another one, whose caption and tags stand for the wrong ones: the rotation with the fewest pairs that
+    share caption, zone or category."""
 
     def shared(shift: int) -> int:
         pairs = zip(sprites, sprites[shift:] + sprites[:shift], strict=True)
@@ -260,31 +304,19 @@ def other_captions(sprites: list[Sprite]) -> list[str]:
         )
 
     shift = min(range(1, len(sprites)), key=shared, default=0)
-    return [sprite.caption for sprite in sprites[shift:] + sprites[:shift]]
+    return sprites[shift:] + sprites[:shift]
 
 
 def identity(recipe: GenerateRecipe) -> str:
-    """SHA-256 of the recipe, the rows of its dataset and the weights of its generators, wherever they lie."""
-    from finetune.adapter_folder import AdapterFacts
-    from finetune.base_models import file_sha256, resolve
-
-    weights = {}
-    for name, what in recipe.generators.items():
-        adapter = what.get("adapter")
-        if adapter:
-            AdapterFacts.load(Path(adapter))
-        lora = file_sha256(Path(adapter) / "adapter_model.safetensors") if adapter else ""
-        weights[name] = [lora, resolve(what["base"]).sha256 if "base" in what else ""]
-    asked = asdict(recipe) | {"dataset": content_hash(Path(recipe.dataset)), "generators": weights}
+    """SHA-256 of the recipe, the rows of its dataset, the weights, skills and guides of its generators, wherever they lie."""
+    generators = {name: rivals.fingerprint(what) for name, what in recipe.generators.items()}
+    asked = asdict(recipe) | {"dataset": content_hash(Path(recipe.dataset)), "generators": generators}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def published(recipe: GenerateRecipe) -> dict:
-    """The recipe with folders by their last names: what a report may show."""
-    generators = {
-        name: {key: value if key == "base" and value in PACKAGED else Path(value).name for key, value in what.items()}
-        for name, what in recipe.generators.items()
-    }
+    """The recipe with folders and files by their last names: what a report may show."""
+    generators = {name: rivals.published(what) for name, what in recipe.generators.items()}
     return asdict(recipe) | {"dataset": Path(recipe.dataset).name, "generators": generators}
 
 
@@ -312,18 +344,20 @@ def commit() -> str:
 
 
 def generate(recipe: GenerateRecipe, runs: Path = Path("runs")) -> Path:
-    """Fills `runs/<name>` and returns it. Each model is loaded by itself, base and adapter never share weights."""
+    """Fills `runs/<name>` and returns it. A model is loaded by itself, base and adapter never share weights; rivals of the
+    same weights that stand together share one."""
     run = Run(recipe, runs / recipe.name)
     run.add_controls()
-    for name, what in recipe.generators.items():
+    model, loaded = None, None
+    for name, rival in run.rivals.items():
         if run.is_complete(name):
             print(f"{name}: all rows are there; reused")
             continue
-        print(f"{name}: loading", flush=True)
-        model = LanguageModel.load(what.get("adapter"), what.get("base"), recipe.dtype)
-        run.add_likelihoods(name, model)
-        run.add_drawings(name, model, GRAMMAR, len(run.prompts))
-        run.add_drawings(name, model, UNCONSTRAINED, recipe.unconstrained)
+        if rival.weights != loaded:
+            print(f"{name}: loading", flush=True)
+            model = None  # its memory is free before the next one is loaded
+            model, loaded = rival.load(recipe.dtype), rival.weights
+        run.fill(name, model)
     return run.folder
 
 

@@ -15,6 +15,7 @@ from data_prep.captions import messages
 from data_prep.errors import InputError
 from data_prep.palette import Palette
 from data_prep.sprite import MAX_SIDE, MIN_SIDE, Sprite
+from eval.chat import Chat
 
 GRAMMAR, UNCONSTRAINED = "grammar", "unconstrained"
 SPARE_TOKENS = 32  # an unconstrained answer may run on by this much before it is cut
@@ -27,6 +28,7 @@ class Request:
     tags: what is known of the subject beside the caption, for models that take classes (zone, category, …).
     given: (H, W) int16 pixels that stand, −1 where the model draws; a drawn pixel sees those before it in raster order.
     mixed_with: a second caption, weighed like the first.
+    chat: what a language model is told beside the caption; other generators pass it over.
     """
 
     caption: str
@@ -38,6 +40,7 @@ class Request:
     tags: Mapping[str, str] = field(default_factory=dict)
     given: np.ndarray | None = None
     mixed_with: str | None = None
+    chat: Chat = Chat()  # noqa: RUF009 (frozen)
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,13 @@ class Drawing:
 
 
 class Generator(Protocol):
-    """What draws: a language model or the sprite transformer. palette: the one it was trained on, None for any."""
+    """What draws: a language model, the sprite transformer, or one of `prompting`, `best_of`, `refinement` around another.
+
+    palette: the one it was trained on, None for any; facts: of its training, with its `sizes`; None for a bare base model.
+    """
 
     palette: Palette | None
+    facts: object
 
     @property
     def name(self) -> str:
@@ -95,6 +102,27 @@ def caption_weights(request: Request, guidance: float = 0.0) -> dict[str, float]
         weights[caption] += (1 + guidance) / len(captions)
     weights[""] -= guidance
     return {caption: weight for caption, weight in weights.items() if weight}
+
+
+def requests_for(generator: Generator, caption: str, n: int, seed: int = 0, size: int | None = None) -> list[Request]:
+    """n requests in the generator's palette (reef64 without one).
+
+    size: pixels a side; by default the first that it was trained on, 16 for a bare base model.
+    """
+    from data_prep.palette import named
+
+    trained = generator.facts.sizes[0] if generator.facts else (16, 16)
+    height, width = trained if size is None else (size, size)
+    palette = generator.palette or named("reef64")
+    return [Request(caption, height, width, palette, seed, index) for index in range(n)]
+
+
+def drawn(generator: Generator, caption: str, n: int, seed: int, size: int | None, sampling) -> list[Sprite]:
+    """n sprites of any generator, what `draw` of one that wraps another returns. sampling: None for plain sampling."""
+    from eval.decoding import Sampling
+
+    requests = requests_for(generator, caption, n, seed, size)
+    return list(sprites_of(generator, requests, sampling or Sampling(), generator.name))
 
 
 def sprites_of(generator: Generator, requests: Sequence[Request], sampling, source: str = "") -> Iterator[Sprite]:
@@ -147,6 +175,8 @@ class LanguageModel:
     def refuse(self, request: Request) -> None:
         """Raises InputError for what cannot be drawn, or a size or palette that the adapter was not trained on."""
         check_request(request)
+        if request.chat != Chat():
+            self._refuse_long(request)
         if self.facts is None:
             return
         if (request.height, request.width) not in self.facts.sizes:
@@ -155,8 +185,17 @@ class LanguageModel:
         if request.palette.hash != self.facts.palette_hash:
             raise InputError(f"adapter {self.facts.name}: was not trained on palette {request.palette.name!r}")
 
+    def _refuse_long(self, request: Request) -> None:
+        """Raises InputError for a chat that leaves the model's context no room for the drawing."""
+        room = getattr(self.model.config, "max_position_embeddings", None)
+        needed = len(self.prompts([request])[0])
+        needed += len(self.tokens.schedule(request.palette, request.height, request.width).ids) + SPARE_TOKENS
+        if room is not None and needed > room:
+            raise InputError(f"{self.name}: the chat and the drawing take {needed} tokens, the model {room}; give fewer examples")
+
     def prompts(self, requests: Sequence[Request]) -> list[list[int]]:
-        return [self.tokens.prompt_ids(messages(r.caption, r.height, r.width, r.palette)) for r in requests]
+        asked = (r.chat.around(messages(r.caption, r.height, r.width, r.palette)) for r in requests)
+        return [self.tokens.prompt_ids(told) for told in asked]
 
     def conditions(self, requests: Sequence[Request], guidance: float) -> tuple[list[list[int]], list[tuple[int, float]]]:
         """The prompts of all requests, and of each (number of its request, weight): one a request, or a few."""
@@ -203,12 +242,9 @@ class LanguageModel:
 
         size: pixels a side; by default the adapter's smallest, 16 without one.
         """
-        from data_prep.palette import named
         from eval.decoding import Sampling
 
-        palette = self.palette or named("reef64")
-        height, width = (size, size) if size is not None else self.facts.sizes[0] if self.facts else (16, 16)
-        requests = [Request(caption, height, width, palette, seed, index) for index in range(n)]
+        requests = requests_for(self, caption, n, seed, size)
         return sprites_of(self, requests, sampling or Sampling(), self.name)
 
     def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:

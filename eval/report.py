@@ -22,7 +22,6 @@ from eval.controls import HELD_OUT
 from eval.report_tables import Section, Table
 from eval.summary import leader
 
-RIVAL_LOG = "rival_training_log.jsonl"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 
 
@@ -59,7 +58,7 @@ def load(folder: Path) -> Run:
         references=run_folder.read_rows(folder / "references.jsonl", run_folder.check_reference).rows,
         completions=run_folder.read_rows(folder / "completions.jsonl", run_folder.check_drawing).rows,
         log=run_folder.read_rows(folder / "training_log.jsonl", run_folder.check_log, required=False).rows,
-        rival_log=run_folder.read_rows(folder / RIVAL_LOG, run_folder.check_log, required=False).rows,
+        rival_log=run_folder.read_rows(folder / run_folder.RIVAL_LOG, run_folder.check_log, required=False).rows,
         training=run_folder.read_training(folder, len(palette)),
     )
 

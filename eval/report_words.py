@@ -5,7 +5,7 @@ Pure functions of summary.json, recipe.json and the rows of training_log.jsonl; 
 
 from eval.controls import HELD_OUT
 from eval.run_folder import number
-from eval.summary import is_transformer, leader, opponents
+from eval.summary import leader, opponents
 
 SHORT_TRAINING = 5_000  # sprites; a small transformer from scratch needs about as many to be level with 300 of a LoRA's
 FEW_PROMPTS = 20
@@ -68,12 +68,9 @@ def models(summary: dict) -> list[str]:
 
 
 def told(recipe: dict, name: str) -> str:
-    """What a model is told of a drawing; of sprite transformers the run folder knows no more than their names."""
-    if not is_transformer(recipe, name):
-        return "the caption"
-    if "as published" in name.lower():
-        return "zone and category"
-    return "what the caption says, as attributes" if "improved" in name.lower() else "the attributes that it was trained on"
+    """What a model is told of a drawing, as the run's recipe.json has it."""
+    words = recipe.get("told")
+    return str(words.get(name, "not recorded")) if isinstance(words, dict) else "the caption"  # once there were no other models
 
 
 def _sign(gap: dict | None) -> int:

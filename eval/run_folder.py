@@ -22,6 +22,7 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.palette import Palette
 
+RIVAL_LOG = "rival_training_log.jsonl"  # a copy of the training log of the run's first sprite transformer
 MAX_NAME = 100  # characters of a generator's name or a mode
 SCORED_FILES = ("recipe.json", "palette.json", "references.jsonl", "completions.jsonl", "likelihoods.jsonl", "training.npz")
 KINDS = ("model", "degenerate", "honest")

@@ -22,6 +22,7 @@ COMMANDS = [
 SMALL_TRAINING = (
     "--use_cpu true --max_steps 2 --eval_sprites 2 --save_strategy no --per_device_train_batch_size 1 --logging_steps 1"
 )
+SMALL_RIVAL = [part for key in ("steps=2", "sheet_sprites=2", "eval_sprites=2") for part in ("--set", key)]
 ONE_PROCESS = "accelerate.commands.launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no"
 ADAPTER = "adapters/smollm2-135m-reef-16"
 
@@ -64,13 +65,15 @@ def small(command: str, model: Path) -> list[str]:
     """The command with what makes it small; fails for a command that this test does not know."""
     words = shlex.split(command)
     python = [sys.executable, "-m"]
+    if words[:4] == ["accelerate", "launch", "-m", "eval.baseline.train"]:
+        return [*python, *words[3:], *SMALL_RIVAL]
     if words[:2] == ["accelerate", "launch"]:
         script = words.index("finetune/train.py")
         return [*python, *ONE_PROCESS.split(), *words[script:], "--model_name_or_path", str(model), *SMALL_TRAINING.split()]
     assert words[0] == "pixelreef", f"the README has a command that is not tested: {command}"
-    if words[1] == "draw" and "--recipe" not in words:
+    if words[1] in ("draw", "breed") and "--recipe" not in words:
         return [*python, "eval.cli", *words[1:], "--base", str(model)]
-    if words[1] == "prepare" and "reef32" in command:
+    if words[1] == "prepare" and "/reef" in command:
         return [*python, "eval.cli", *words[1:], "--set", "sources.0.count=150"]
     return [*python, "eval.cli", *words[1:]]
 
@@ -92,6 +95,8 @@ def test_the_commands_run_in_their_order(place, tiny_qwen3):
         assert done.returncode == 0, f"{command}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
     assert (place / "fish-7.png").exists() and (place / "octopus.png").exists()
     assert (place / "runs/smollm2-135m-reef-16-report/report.html").stat().st_size > 10_000
+    assert (place / "lit.png").exists() and (place / "round.gif").exists() and (place / "family/tree.png").exists()
+    assert (place / "runs/baseline-improved-reef16/model/model.safetensors").exists()
     assert (place / "runs/mine/adapter/adapter_model.safetensors").exists()
     assert (place / "runs/qwen3-1.7b-qlora-reef-32/adapter/adapter_model.safetensors").exists()
 

@@ -127,6 +127,7 @@ def add_rival(folder: Path, name: str = "sprite transformer, improved", alone: b
     write_rows(folder / "completions.jsonl", drawn)
     write_rows(folder / "likelihoods.jsonl", told)
     recipe = json.loads((folder / "recipe.json").read_text()) | {"generators": {name: {"transformer": "some-folder"}}}
+    recipe["told"] = {name: "what the caption says, as attributes", "adapter": "the caption", "base model": "the caption"}
     (folder / "recipe.json").write_text(json.dumps(recipe))
 
 

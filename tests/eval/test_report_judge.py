@@ -38,10 +38,10 @@ def test_the_verdict_is_about_the_rival_where_there_is_one(run):
     assert base.startswith("Beside them, the adapter is better than the base model (saving 1.")
 
 
-def test_variants_of_a_sprite_transformer_are_told_what_it_is(run):
-    recipe = {"generators": {"a": {"base": "x"}, "a, improved": {"transformer": "y"}}}
-    assert report_words.told(recipe, "a, improved, round 1") == "what the caption says, as attributes"
-    assert report_words.told(recipe, "a − sentence 2") == report_words.told(recipe, "stranger") == "the caption"
+def test_what_a_model_is_told_is_what_the_run_recorded():
+    recipe = {"told": {"a": "zone and category"}}
+    assert report_words.told(recipe, "a") == "zone and category" and report_words.told(recipe, "b") == "not recorded"
+    assert report_words.told({}, "a") == report_words.told({"told": [1]}, "a") == "the caption"
 
 
 def test_a_rival_alone_leads_and_strangers_names_are_escaped(tmp_path):
@@ -54,7 +54,6 @@ def test_a_rival_alone_leads_and_strangers_names_are_escaped(tmp_path):
     assert "short of held-out sprites" in report_words.verdict(run.summary)
     page, twin = report(folder).read_text(), (folder / "report.md").read_text()
     assert "<b " not in page and "<b " not in twin and page.count("&lt;b onclick") > 5
-    assert report_words.told(run.recipe, EVIL) == "zone and category"
 
 
 def test_each_cell_says_share_and_state(run):

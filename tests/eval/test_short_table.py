@@ -36,6 +36,7 @@ def test_a_rival_is_a_row_and_can_stand_alone(tmp_path):
     add_rival(both)
     add_rival(alone, alone=True)
     recipe = RECIPE | {"generators": {"sprite transformer, improved": {"transformer": "a-folder"}}}
+    recipe["told"] = {"sprite transformer, improved": "what the caption says, as attributes"}
     tables = [short_table(json.loads(score_blobs(folder).read_text()), recipe) for folder in (both, alone)]
     firsts = [[line.split(" | ")[0].strip("| ") for line in table.splitlines()[2:5]] for table in tables]
     assert firsts[0][2] == firsts[1][0] == "sprite transformer, improved (rival)"

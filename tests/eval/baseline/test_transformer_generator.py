@@ -138,4 +138,18 @@ def test_a_transformer_stands_alone_in_its_entry(tmp_path):
 
 def test_the_shipped_recipe_compares_two_transformers():
     recipe = read_recipe(Path(__file__).parents[3] / "eval" / "recipes" / "rival_reef_16.yaml")
-    assert [set(what) for what in recipe.generators.values()] == [{"transformer"}] * 2
+    folders = {what["transformer"] for what in recipe.generators.values()}
+    assert {folder.split("/")[1] for folder in folders} == {"baseline-improved-reef16", "baseline-as-published-reef16"}
+
+
+def test_an_entry_may_sample_in_its_own_way_and_the_run_says_what_it_is_told(trained, recipe, tmp_path):
+    what = {"transformer": str(trained / "model")}
+    generators = {"plain": what, "greedy": what | {"temperature": 0}, "led": what | {"guidance": 2.0}}
+    folder = generate(replace(recipe, name="ways", generators=generators), tmp_path)
+    drawn = {}
+    for row in rows(folder / "completions.jsonl"):
+        drawn.setdefault(row["generator"], []).append(row["text"])
+    assert drawn["plain"] != drawn["greedy"] and drawn["plain"] != drawn["led"]
+    assert {row["generator"] for row in rows(folder / "likelihoods.jsonl")} == {"plain"}
+    assert json.loads((folder / "recipe.json").read_text())["told"] == dict.fromkeys(generators, "zone and category")
+    assert (folder / "rival_training_log.jsonl").read_text() == (trained / "training_log.jsonl").read_text()

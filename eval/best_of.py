@@ -1,0 +1,144 @@
+"""Best of n: several candidates of each drawing, of which the best by the model's own likelihoods and by `guide` stays.
+
+score = log p(grid | caption) − log p(grid | empty caption) + log guide.score, in nats; where `flip` is on, the difference
+is the mean over the drawing and its mirror image (facing words of the caption swapped). By Bayes' rule the difference is
+log p(caption | grid) up to a constant, so both terms are probabilities that the drawing shows what was asked for. Plain
+log p(grid) would pick blanks: they cost the fewest bits.
+
+Before the score count, in this order: the text is a drawing; it is not near-empty (below 5 % of the pixels) and not flat
+(fewer than three entries, transparent counted: blanks, silhouettes, checkerboards, stripes); `guide` holds it for a sprite
+(quality ≥ 0.5). What fails stays only where all candidates fail. Verdicts are another critic's, which is never asked here.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from data_prep import grid_text
+from data_prep.errors import InputError
+from data_prep.sprite import Sprite
+from data_prep.wording import FACING_WORDS
+from eval.generators import GRAMMAR, Drawing, Generator, Request, drawn
+from eval.prompting import said
+
+STEP = 2**20  # candidate j of drawing i has the noise of drawing i + j·2^20; candidate 0 is the plain drawing
+MAX_CANDIDATES = 64
+LEAST_DRAWN = 0.05  # share of opaque pixels; the sparsest of 18,000 procedural sprites has 0.098
+LEAST_ENTRIES = 3
+_LOWEST = 1e-9  # of guide.score, before its logarithm
+_SIDES = {a: a.replace("left", "right") for a in FACING_WORDS["left"]} | {
+    a: a.replace("right", "left") for a in FACING_WORDS["right"]
+}
+
+
+class BestOf:
+    """The best of n candidates of a generator. guide: a critic, or None to go by likelihoods and by empty and flat alone.
+
+    A size that the guide was not taught is chosen without it. Raises InputError for n outside 1…64.
+    """
+
+    def __init__(self, generator: Generator, n: int, guide=None, flip: bool = False):
+        if not 1 <= n <= MAX_CANDIDATES:
+            raise InputError(f"best of {n}: it takes 1 to {MAX_CANDIDATES} candidates")
+        self.generator, self.n, self.guide, self.flip = generator, n, guide, flip
+        self.palette, self.facts = generator.palette, generator.facts
+
+    @property
+    def name(self) -> str:
+        return f"{self.generator.name}, best of {self.n}"
+
+    def refuse(self, request: Request) -> None:
+        """Raises InputError for what the generator refuses, and for a second caption: the score knows one."""
+        self.generator.refuse(request)
+        if request.mixed_with is not None:
+            raise InputError("best of n: scores one caption; leave the second one out")
+        if not 0 <= request.index < STEP:
+            raise InputError(f"best of n: index {request.index}; it takes 0 to {STEP - 1}")
+
+    def answer(self, requests: Sequence[Request], sampling, mode: str = GRAMMAR, batch_size: int = 16) -> Iterator[Drawing]:
+        """The best candidate of each request; its seconds and tokens are those of all candidates and of choosing.
+
+        batch_size counts candidates. Raises InputError like the generator, and where temperature 0 makes all alike.
+        """
+        for request in requests:
+            self.refuse(request)
+        if self.n > 1 and not sampling.temperature:
+            raise InputError(f"best of {self.n}: at temperature 0 all candidates are the same; take a higher one")
+        together = max(1, batch_size // self.n)
+        for start in range(0, len(requests), together):
+            yield from self._best(requests[start : start + together], sampling, mode, batch_size)
+
+    def _best(self, asked: Sequence[Request], sampling, mode: str, batch_size: int) -> list[Drawing]:
+        started = time.perf_counter()
+        candidates = [replace(request, index=request.index + STEP * j) for request in asked for j in range(self.n)]
+        drawings = list(self.generator.answer(candidates, sampling, mode, batch_size))
+        ranks = self.ranks(candidates, [drawing.text for drawing in drawings])
+        seconds = (time.perf_counter() - started) / len(asked)
+        groups = [range(start, start + self.n) for start in range(0, len(candidates), self.n)]
+        best = [max(group, key=ranks.__getitem__) for group in groups]
+        return [
+            Drawing(drawings[one].text, seconds, sum(drawings[i].tokens for i in group))
+            for one, group in zip(best, groups, strict=True)
+        ]
+
+    def ranks(self, requests: Sequence[Request], texts: Sequence[str]) -> list[tuple]:
+        """Of each text (drawing, neither empty nor flat, a sprite to the guide, score): the largest is the best."""
+        read = [
+            grid_text.read(text, {r.palette.name: r.palette}, (r.height, r.width))
+            for r, text in zip(requests, texts, strict=True)
+        ]
+        places = [place for place, found in enumerate(read) if isinstance(found, Sprite)]
+        sprites, asked = [read[place] for place in places], [requests[place] for place in places]
+        ranks: list[tuple] = [(False, False, False, 0.0)] * len(texts)
+        sure, fit = self._guided(asked, sprites)
+        scores = self.gains(asked, sprites) + np.log(np.maximum(fit, _LOWEST))
+        for row, place in enumerate(places):
+            ranks[place] = (True, not is_bare(sprites[row].grid), bool(sure[row]), float(scores[row]))
+        return ranks
+
+    def gains(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> np.ndarray:
+        """(N,) nats that the caption gains: log p(grid | caption) − log p(grid | empty caption), mean over the views."""
+        views = [(list(requests), list(sprites))]
+        if self.flip:
+            views.append(([mirrored(request) for request in requests], [replace(s, grid=s.grid[:, ::-1]) for s in sprites]))
+        return np.mean([self._bits([_untold(r) for r in asked], s) - self._bits(asked, s) for asked, s in views], 0) * np.log(2)
+
+    def _bits(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> np.ndarray:
+        return np.array([found.bits for found in self.generator.likelihoods(requests, sprites)], float)
+
+    def _guided(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) bool: a sprite to the guide; (N,) its score. True and 1 where it was not taught the size."""
+        sure, fit = np.ones(len(sprites), bool), np.ones(len(sprites))
+        known = [i for i, s in enumerate(sprites) if self.guide is not None and self.guide.fits(s.height, s.width)]
+        if known:
+            judged = [sprites[i] for i in known]
+            sure[known] = self.guide.quality(judged) >= 0.5
+            fit[known] = self.guide.score(judged, [said(requests[i].caption).get("category", "") for i in known])
+        return sure, fit
+
+    def likelihoods(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> Iterator:
+        """Those of the generator itself: choosing among drawings gives none of its own."""
+        return self.generator.likelihoods(requests, sprites)
+
+    def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
+        return drawn(self, caption, n, seed, size, sampling)
+
+
+def is_bare(grid: np.ndarray) -> bool:
+    """Near-empty or flat: below 5 % opaque pixels, or fewer than three entries."""
+    return bool((grid > 0).mean() < LEAST_DRAWN or len(np.unique(grid)) < LEAST_ENTRIES)
+
+
+def mirrored(request: Request) -> Request:
+    """What asks for the mirror image: facing left and right change places in the caption and in the tags."""
+    caption = re.sub(rf"\b({'|'.join(_SIDES)})\b", lambda found: _SIDES[found[0].lower()], request.caption, flags=re.IGNORECASE)
+    sides = {"left": "right", "right": "left"}
+    facing = request.tags.get("facing")
+    return replace(request, caption=caption, tags=dict(request.tags) | ({"facing": sides[facing]} if facing in sides else {}))
+
+
+def _untold(request: Request) -> Request:
+    return replace(request, caption="", tags={})
