@@ -1,14 +1,17 @@
 """Publishes a run: its tables and pictures into docs/results/, the short table and the strip into README.md.
 
-    python -m eval.readme runs/smollm2-135m-reef-16
+    python -m eval.readme runs/smollm2-135m-reef-16-report [--results-only]
 
 Reads summary.json, recipe.json, references.jsonl, completions.jsonl, palette.json and report.md of the run folder. Writes
-docs/results/<name>/{summary.json,report.md,cells.png}, docs/strip.png, and what stands between the two markers in README.md.
+docs/results/<name>/{summary.json,report.md,cells.png,cells_shaded.png} and, but for --results-only, docs/strip.png and what
+stands between the two markers in README.md.
 """
 
+import argparse
 import shutil
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 from data_prep import grid_text
@@ -16,6 +19,7 @@ from data_prep.contact_sheet import by_cell, contact_sheet
 from data_prep.errors import InputError, exit_code
 from data_prep.sprite import Sprite
 from eval.controls import HELD_OUT, NEAREST
+from eval.postprocess.shader import shade
 from eval.report_judge import within
 from eval.report_tables import NOTHING, interval_cell
 from eval.report_words import deafness, told
@@ -25,11 +29,13 @@ from eval.summary import leader
 REPOSITORY = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 SHOWN = ("recognised", "judge_score")
+A_CELL = 8  # drawings of a cell on its sheet
 STRIP = 14  # prompts on the strip: the first of the run, nothing picked
 
 
-def publish(run: Path, root: Path = REPOSITORY) -> None:
-    """Raises InputError when the run is not scored and reported, or README.md has no markers."""
+def publish(run: Path, root: Path = REPOSITORY, results_only: bool = False) -> None:
+    """results_only: README.md and its strip stay. Raises InputError when the run is not scored and reported, or README.md has
+    no markers."""
     summary, recipe = read_json(run / "summary.json"), read_json(run / "recipe.json")
     table = short_table(summary, recipe)  # before anything is written
     readme = (root / "README.md").read_text()
@@ -40,8 +46,12 @@ def publish(run: Path, root: Path = REPOSITORY) -> None:
     for name in ("summary.json", "report.md"):
         shutil.copyfile(run / name, folder / name)
     rows = drawings(run, leader(summary["roles"]))
+    cells([(row, drawn) for row, _, drawn in rows], folder / "cells.png")
+    lit = [(row, replace(drawn, grid=shade(drawn.grid, drawn.palette))) for row, _, drawn in rows]
+    cells(lit, folder / "cells_shaded.png")
+    if results_only:
+        return
     strip(rows, root / "docs" / "strip.png")
-    cells(rows, folder / "cells.png")
     before, rest = readme.split(BEGIN)
     write_atomically(root / "README.md", f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}")
 
@@ -67,12 +77,12 @@ def strip(found: list[tuple[dict, Sprite, Sprite]], out: Path) -> None:
     contact_sheet(sprites, columns=len(first), scale=4, background=(233, 238, 242)).save(out)
 
 
-def cells(found: list[tuple[dict, Sprite, Sprite]], out: Path) -> None:
-    """What was drawn, by zone and category."""
+def cells(found: list[tuple[dict, Sprite]], out: Path) -> None:
+    """What was drawn, by zone and category; the first A_CELL of each."""
     sheet = defaultdict(list)
-    for row, _, drawn in found:
+    for row, drawn in found:
         sheet[row["zone"], row["category"]].append(drawn)
-    by_cell(sheet, columns=4).save(out)
+    by_cell({cell: drawings[:A_CELL] for cell, drawings in sheet.items()}, columns=4).save(out)
 
 
 def short_table(summary: dict, recipe: dict) -> str:
@@ -165,12 +175,13 @@ def _note(summary: dict, recipe: dict, strongest: str) -> str:
     )
 
 
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 1:
-        print("usage: python -m eval.readme RUN", file=sys.stderr)
-        return 2
-    return exit_code("readme", lambda: publish(Path(arguments[0])))
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m eval.readme", description="Publishes a scored and reported run.")
+    parser.add_argument("run", type=Path, help="run folder, such as runs/smollm2-135m-reef-16-report")
+    parser.add_argument("--results-only", action="store_true", help="leave README.md's table and strip as they are")
+    options = parser.parse_args(arguments)
+    return exit_code("readme", lambda: publish(options.run, results_only=options.results_only))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

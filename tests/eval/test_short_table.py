@@ -4,10 +4,12 @@ import copy
 import json
 
 import pytest
+from PIL import Image
 from run_folders import add_rival, make_run, score_blobs
 
 from data_prep.errors import InputError
-from eval.readme import short_table
+from eval.readme import BEGIN, END, publish, short_table
+from eval.report import report
 
 RECIPE = {"name": "test", "size": 16}
 
@@ -41,6 +43,24 @@ def test_a_rival_is_a_row_and_can_stand_alone(tmp_path):
     firsts = [[line.split(" | ")[0].strip("| ") for line in table.splitlines()[2:5]] for table in tables]
     assert firsts[0][2] == firsts[1][0] == "sprite transformer, improved (rival)"
     assert "what the caption says, as attributes" in tables[0] and "the adapter saw" not in tables[1]
+
+
+def test_publishing_fills_the_readme_unless_only_results_are_wanted(tmp_path):
+    run, readme = make_run(tmp_path / "run"), tmp_path / "README.md"
+    recipe = json.loads((run / "recipe.json").read_text()) | RECIPE
+    (run / "recipe.json").write_text(json.dumps(recipe))
+    score_blobs(run)
+    report(run)
+    (tmp_path / "docs").mkdir()
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    publish(run, tmp_path, results_only=True)
+    flat, lit = (Image.open(tmp_path / "docs/results/test" / name) for name in ("cells.png", "cells_shaded.png"))
+    assert "\nold\n" in readme.read_text() and not (tmp_path / "docs/strip.png").exists()
+    assert flat.size == lit.size and flat.convert("RGB").tobytes() != lit.convert("RGB").tobytes()
+    publish(run, tmp_path)
+    assert readme.read_text().startswith("before\n") and readme.read_text().endswith("after\n")
+    assert "| drawn by |" in readme.read_text() and "\nold\n" not in readme.read_text()
+    assert (tmp_path / "docs/strip.png").exists()
 
 
 def test_strongest_is_the_most_recognised_control(summary):
