@@ -1,7 +1,7 @@
 """Best of n: several candidates of each drawing, of which the best by the model's own likelihoods and by `guide` stays.
 
-score = log p(grid | caption) − log p(grid | empty caption) + log guide.score, in nats; where `flip` is on, the difference
-is the mean over the drawing and its mirror image (facing words of the caption swapped). By Bayes' rule the difference is
+score = log p(grid | caption) − log p(grid | empty caption) + log guide.score, in nats; the difference is the mean over the
+drawing and its mirror image (facing words of the caption swapped). By Bayes' rule the difference is
 log p(caption | grid) up to a constant, so both terms are probabilities that the drawing shows what was asked for. Plain
 log p(grid) would pick blanks: they cost the fewest bits.
 
@@ -40,10 +40,10 @@ class BestOf:
     A size that the guide was not taught is chosen without it. Raises InputError for n outside 1…64.
     """
 
-    def __init__(self, generator: Generator, n: int, guide=None, flip: bool = False):
+    def __init__(self, generator: Generator, n: int, guide=None):
         if not 1 <= n <= MAX_CANDIDATES:
             raise InputError(f"best of {n}: it takes 1 to {MAX_CANDIDATES} candidates")
-        self.generator, self.n, self.guide, self.flip = generator, n, guide, flip
+        self.generator, self.n, self.guide = generator, n, guide
         self.palette, self.facts = generator.palette, generator.facts
 
     @property
@@ -100,10 +100,9 @@ class BestOf:
         return ranks
 
     def gains(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> np.ndarray:
-        """(N,) nats that the caption gains: log p(grid | caption) − log p(grid | empty caption), mean over the views."""
-        views = [(list(requests), list(sprites))]
-        if self.flip:
-            views.append(([mirrored(request) for request in requests], [replace(s, grid=s.grid[:, ::-1]) for s in sprites]))
+        """(N,) nats that the caption gains: log p(grid | caption) − log p(grid | empty caption), mean over both views."""
+        turned = [mirrored(request) for request in requests], [replace(s, grid=s.grid[:, ::-1]) for s in sprites]
+        views = [(list(requests), list(sprites)), turned]
         return np.mean([self._bits([_untold(r) for r in asked], s) - self._bits(asked, s) for asked, s in views], 0) * np.log(2)
 
     def _bits(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> np.ndarray:

@@ -3,8 +3,8 @@
     pixelreef draw --recipe eval/recipes/demo.yaml        (or python -m eval.generate eval/recipes/demo.yaml)
 
 Reads the recipe, the prepared dataset, base model, adapters and sprite transformers. Writes to `runs/<name>/`: recipe.json,
-palette.json, references.jsonl, training.npz, completions.jsonl, likelihoods.jsonl, training_log.jsonl. Run again, it goes on
-at the next missing row. About 0.5 s a 16×16 drawing of a 135M model on two cores, and 0.4 s a likelihood.
+palette.json, references.jsonl, training.npz, completions.jsonl, likelihoods.jsonl and copies of training logs. Run again, it
+goes on at the next missing row. About 0.5 s a 16×16 drawing of a 135M model on two cores, and 0.4 s a likelihood.
 """
 
 import difflib
@@ -30,8 +30,9 @@ from data_prep.sprite import Sprite
 from eval import rivals
 from eval.controls import all_controls
 from eval.generators import GRAMMAR, UNCONSTRAINED, Drawing, Generator, Request
+from eval.metrics import likelihood
 from eval.refinement import Answer
-from eval.run_folder import RIVAL_LOG, read_json, write_atomically
+from eval.run_folder import MAX_NAME, RIVAL_LOG, is_word, read_json, write_atomically
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONTROL = "control"
@@ -39,7 +40,7 @@ CONTROL = "control"
 
 @dataclass(frozen=True)
 class GenerateRecipe:
-    """What a run compares. generators: name → what `eval.rivals` shows; roles: which of them is 'adapter', which 'base'.
+    """What a run compares. generators: name → what `eval.rivals` shows; roles: which is 'adapter', 'base' and 'rival'.
 
     prompts: held-out sprites drawn from the test split, cell by cell; unconstrained: how many of them are also drawn
     without the grammar; likelihoods: how many of them are measured in bits. dtype float32 makes batches matter least.
@@ -62,11 +63,19 @@ class GenerateRecipe:
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-]+", self.name) or self.name.startswith("."):
             raise InputError(f"recipe: name {self.name!r} must be one word, for it names a folder")
         for name, what in self.generators.items() if isinstance(self.generators, dict) else [("generators", None)]:
+            if not is_word(name):
+                raise InputError(f"recipe: generator {name!r}: a name is a text of at most {MAX_NAME} characters")
             rivals.check(name, what)
         for key in ("prompts", "unconstrained", "likelihoods", "seed", "batch_size"):
             value, least = getattr(self, key), key in ("prompts", "batch_size")
             if not isinstance(value, int) or value < least:
                 raise InputError(f"recipe: {key} is {value!r}; it takes a whole number from {int(least)}")
+        for key, most in (("temperature", 10), ("top_p", 1)):
+            value = getattr(self, key)
+            if type(value) not in (int, float) or not 0 <= value <= most:
+                raise InputError(f"recipe: {key} is {value!r}; it takes a number from 0 to {most}")
+        if self.dtype not in ("bfloat16", "float16", "float32") or not isinstance(self.dataset, str):
+            raise InputError(f"recipe: dtype {self.dtype!r}, dataset {self.dataset!r}; they take bfloat16 or float32, a folder")
         if not isinstance(self.roles, dict) or not set(self.roles.values()) <= set(rivals.spread(self.generators)):
             raise InputError("recipe: roles must name generators, as {adapter: NAME, base: NAME}")
 
@@ -170,46 +179,48 @@ class Run:
         about = self._about()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_training()
+        self._copy_logs()
         write_atomically(self.folder / "palette.json", json.dumps(self.palette.to_json()))
         lines = [json.dumps(_reference(key, sprite), ensure_ascii=False) + "\n" for key, sprite in self.prompts]
         write_atomically(self.folder / "references.jsonl", "".join(lines))
         write_atomically(path, json.dumps(about, indent=1))
 
     def _write_training(self) -> None:
-        """The training sprites of the prompts' size, for memorisation and for the critic, with their categories."""
+        """The training sprites of the prompts' size, for memorisation and as a yardstick of distances."""
         shape = self.prompts[0][1].grid.shape
         sprites = [sprite for _, sprite in self.training if sprite.grid.shape == shape]
         grids = np.array([sprite.grid for sprite in sprites], np.uint8)
-        categories = np.array([sprite.tags.get("category", "") for sprite in sprites], dtype=str)
-        np.savez_compressed(self.folder / ".training.npz", grids=grids, categories=categories)
+        np.savez_compressed(self.folder / ".training.npz", grids=grids)
         os.replace(self.folder / ".training.npz", self.folder / "training.npz")
 
     def _about(self) -> dict:
         """recipe.json: what was asked for, without the places of this machine, and what it stands on."""
-        from finetune.adapter_folder import LOG, AdapterFacts
+        from finetune.adapter_folder import AdapterFacts
 
         about = published(self.recipe) | {"recipe_hash": self.hash, "palette_hash": self.palette.hash, "commit": commit()}
         about |= {"dataset_hash": content_hash(self.dataset), "size": self.prompts[0][1].height}
         about["told"] = {name: rival.told for name, rival in self.rivals.items()}
-        self._copy_rivals_log()
-        trained = self.rivals.get(self.recipe.roles.get("adapter"))
-        if trained is not None and (adapter := trained.adapter):
-            facts = AdapterFacts.load(Path(adapter))
+        if adapter := self._adapter():
+            facts = AdapterFacts.load(adapter)
             about |= {"sprites_seen": facts.sprites_seen, "training": vars(facts)}
-            if (Path(adapter) / LOG).exists():
-                self.folder.mkdir(parents=True, exist_ok=True)
-                write_atomically(self.folder / LOG, (Path(adapter) / LOG).read_text())
         return about
 
-    def _copy_rivals_log(self) -> None:
-        """The training log of the first sprite transformer, for the chart of loss against score."""
+    def _adapter(self) -> Path | None:
+        """The folder of the generator whose role is 'adapter'."""
+        trained = self.rivals.get(self.recipe.roles.get("adapter"))
+        return Path(trained.adapter) if trained is not None and trained.adapter else None
+
+    def _copy_logs(self) -> None:
+        """The training logs of the adapter and of the rival (else of the first sprite transformer), for their charts."""
         from finetune.adapter_folder import LOG
 
-        folders = [rival.transformer for rival in self.rivals.values() if rival.transformer is not None]
-        log = Path(folders[0]).parent / LOG if folders else None
-        if log is not None and log.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.folder / RIVAL_LOG, log.read_text())
+        named = self.rivals.get(self.recipe.roles.get("rival"))
+        rivals = [one.transformer for one in (named, *self.rivals.values()) if one is not None and one.transformer]
+        adapter = self._adapter()
+        sources = {LOG: adapter / LOG if adapter else None, RIVAL_LOG: Path(rivals[0]).parent / LOG if rivals else None}
+        for name, log in sources.items():
+            if log is not None and log.exists():
+                write_atomically(self.folder / name, log.read_text())
 
     def request(self, index: int, subject: Sprite) -> Request:
         """What asks for a subject, by caption and by tags, at the size of prompt `index`."""
@@ -251,8 +262,9 @@ class Run:
     def add_likelihoods(self, name: str, model: Generator) -> None:
         held_out = [sprite for _, sprite in self.prompts[: self.recipe.likelihoods]]
         nothing = [replace(sprite, caption="", tags={}) for sprite in held_out]
-        subjects = {"caption": held_out, "empty": nothing, "shuffled": other_subjects(held_out)}
-        for condition, told in subjects.items():
+        subjects = {likelihood.RIGHT: held_out, likelihood.EMPTY: nothing, likelihood.SHUFFLED: other_subjects(held_out)}
+        for condition in self.conditions(name):
+            told = subjects[condition]
             todo = [i for i in range(len(held_out)) if self.likelihoods.lacks(name, condition, self.prompts[i][0])]
             for batch in _batches(todo, self.recipe.batch_size, f"{name}: bits, {condition}"):
                 requests = [self.request(i, told[i]) for i in batch]
@@ -269,10 +281,14 @@ class Run:
         """How many held-out sprites a generator is asked the bits of."""
         return self.recipe.likelihoods if self.rivals[name].has_own_likelihoods else 0
 
+    def conditions(self, name: str) -> list[str]:
+        """What a generator is told while the bits are measured."""
+        return [c for c in likelihood.CONDITIONS if c != likelihood.EMPTY or self.rivals[name].can_be_told_nothing]
+
     def is_complete(self, name: str) -> bool:
         wanted = [(name, GRAMMAR, key) for key, _ in self.prompts]
         wanted += [(name, UNCONSTRAINED, key) for key, _ in self.prompts[: self.unconstrained(name)]]
-        bits = {(name, c, key) for c in ("caption", "empty", "shuffled") for key, _ in self.prompts[: self.measured(name)]}
+        bits = {(name, c, key) for c in self.conditions(name) for key, _ in self.prompts[: self.measured(name)]}
         return set(wanted) <= self.completions.done and bits <= self.likelihoods.done
 
     def recorded(self, name: str) -> Answer:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.errors import InputError
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from eval.controls import HELD_OUT
@@ -106,7 +105,7 @@ def facts(judging: Judging) -> dict:
     if judging.critic is None:
         return {"judge": None, "reason": judging.reason}
     own = judging.critic.facts
-    kept = {key: own[key] for key in ("sha256", "seed", "categories", "zones", "sizes", "training")}
+    kept = {key: own[key] for key in ("sha256", "seed", "categories", "zones", "sizes", "training", "datasets")}
     return {"judge": {**kept, "bar": own["test"]["bar"], "held_out": own["test"]["held_out"]}, "reason": None}
 
 
@@ -127,8 +126,8 @@ def distances(scored: list[dict], seen: Seen, own: Seen, training: Seen | None, 
 
 
 def coverage_table(scored: list[dict], references: list[dict], critic: critics.Critic) -> list[dict]:
-    """The cells of each model and of the held-out sprites."""
-    subjects = {row["request_id"]: asked(row) for row in references}
+    """The cells of each model and of the held-out sprites, from the prompts whose size the judge was taught."""
+    subjects = {row["request_id"]: asked(row) for row in references if critic.fits(row["height"], row["width"])}
     shown = [row for row in scored if row["kind"] == "model" or row["generator"] == HELD_OUT]
     return cells.cells(shown, subjects, critic.categories, critic.facts["test"]["bar"])
 
@@ -139,9 +138,3 @@ def training_seen(critic: critics.Critic, grids: np.ndarray, palette: Palette, c
         return Seen.of(critic, [])
     places = np.unique(np.linspace(0, len(grids) - 1, min(count, len(grids))).astype(int))
     return Seen.of(critic, [Sprite(grids[place], palette) for place in places])
-
-
-def check(folder: Path | None) -> None:
-    """Raises InputError for a folder that was named and holds no critics."""
-    if folder is not None and not (folder / "critics.json").exists():
-        raise InputError(f"{folder / 'critics.json'}: not found; run python -m eval.train_critics --out {folder}")

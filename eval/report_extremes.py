@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eval.controls import HELD_OUT
 from eval.report_pictures import Drawings, Prompt, Tile, shown_models, tile
 from eval.report_tables import generator_label
 
@@ -29,19 +30,29 @@ def extremes(drawings: Drawings, summary: dict, scores: list[dict]) -> Extremes 
     measured = [request for request in drawings.references if any(request in own for own in table.values())]
     if len(measured) < ENOUGH or not any(any(own.values()) for own in table.values()):
         return None
-    means = {request: float(np.mean([own.get(request, 0.0) for own in table.values()])) for request in measured}
+    means = {request: float(np.mean([own[request] for own in table.values() if request in own])) for request in measured}
     prompts = tuple((place, _prompt(drawings, request, shown, table)) for place, request in _ranked(means, PROMPTS))
-    own = tuple((_label(g), _own(drawings, g, table[g["generator"]])) for g in shown if len(table[g["generator"]]) >= ENOUGH)
+    ranked = [(g, table.get(g["generator"], {})) for g in shown]
+    own = tuple((_label(g), _own(drawings, g, scores)) for g, scores in ranked if len(scores) >= ENOUGH)
     return Extremes(prompts, own)
 
 
 def _scores(scores: list[dict], shown: list[dict]) -> dict[str, dict[str, float]]:
-    """Generator → request id → judge's score of its first drawing; 0 for what could not be read."""
+    """Generator → request id → judge's score of its first drawing; 0 for what could not be read.
+
+    Without the prompts whose held-out sprite has no score, and the drawings that can be read and have none: the judge
+    does not know what was asked for, or the size.
+    """
     modes, table = {g["generator"]: g["mode"] for g in shown}, defaultdict(dict)
+    known = {row["request_id"] for row in scores if row["generator"] == HELD_OUT and row["metrics"]["judge_score"] is not None}
     for row in scores:
-        if modes.get(row["generator"]) == row["mode"]:
-            table[row["generator"]].setdefault(row["request_id"], row["metrics"].get("judge_score") or 0.0)
-    return table
+        if modes.get(row["generator"]) == row["mode"] and row["request_id"] in known:
+            table[row["generator"]].setdefault(row["request_id"], _score(row))
+    return {name: {request: s for request, s in own.items() if s is not None} for name, own in table.items()}
+
+
+def _score(row: dict) -> float | None:
+    return row["metrics"].get("judge_score") if row["metrics"]["lenient_valid"] else 0.0
 
 
 def _ranked(values: dict[str, float], count: int) -> list[tuple[str, str]]:
@@ -57,7 +68,8 @@ def _prompt(drawings: Drawings, request: str, shown: list[dict], table: dict) ->
     tiles = [tile("held-out", "honest", drawings.parse(drawings.references[request]), caption, lit=True)]
     for generator in shown:
         row = drawings.first.get((generator["generator"], generator["mode"], request))
-        note = f"score {table[generator['generator']].get(request, 0.0):.2f}"
+        score = table.get(generator["generator"], {}).get(request)
+        note = "no score" if score is None else f"score {score:.2f}"
         tiles.append(tile(_label(generator), "model", drawings.parse(row), caption, note, lit=True))
     return Prompt(caption, tuple(tiles))
 

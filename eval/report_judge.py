@@ -9,7 +9,7 @@ from eval.metrics.distribution import MIN_DRAWINGS as MIN_SET
 from eval.metrics.distribution import NAMES as DISTANCES
 from eval.report_pictures import shown_models
 from eval.report_tables import NOTHING, Cell, Column, Row, Section, Table, comparable, generator_label, interval_cell, span
-from eval.report_words import NO_BREAK, called, leader, models, percent, points
+from eval.report_words import NO_BREAK, called, leader, learnt_from, models, percent, points
 from eval.summary import BITS_SAVED, opponents
 
 SIGNS = {ALIVE: "●", DEAD: "×", OPEN: "○"}  # the state is read from sign and word, never from colour alone
@@ -123,7 +123,7 @@ def comparisons(summary: dict) -> Table | None:
         return None
     sane = [m for m in summary["metrics"] if m["group"] == "judged" and m["sane"] and m["direction"] != "near"]
     metrics = [*((m["name"], m["label"]) for m in sane), ("strict_valid", "strictly valid")]
-    labels = [*metrics, ("bits_saved", "bits saved"), ("bits_saved_untold", "bits saved, told nothing")]
+    labels = [*metrics, ("bits_saved", "bits saved"), ("bits_saved_untold", "bits saved, empty caption")]
     rows = []
     for other in (*opponents(summary["roles"], models(summary)), HELD_OUT):
         own = [c for c in found if c["b"] == other]
@@ -168,7 +168,7 @@ def _facts(critics: dict, comparisons: int) -> Table:
     else:
         pairs = [
             ("SHA-256 of the judge", own["sha256"]),
-            ("learnt from", f"{own['training']} training sprites, seed {own['seed']}; datasets: critics.json beside it"),
+            ("learnt from", f"{learnt_from(own)}, seed {own['seed']}; the datasets' hashes: critics.json beside it"),
             ("knows", ", ".join(word.replace("_", " ") for word in (*own["categories"], *own["zones"]))),
             ("sides, in pixels", ", ".join(map(str, own["sizes"]))),
             ("tested on", f"{own['held_out']} held-out sprites; ranks every degenerate control below them"),
@@ -180,11 +180,16 @@ def _facts(critics: dict, comparisons: int) -> Table:
         pairs += [("mean quality of the control that it likes best", f"{own['bar']:.3f}")] if own["bar"] is not None else []
     pairs.append(("comparisons that were made", str(comparisons)))
     rows = tuple(Row(key, "honest", (Cell(value[:300]),)) for key, value in pairs)
-    intro = (
-        "A frozen network that no model was trained or selected with. It saw half of the training sprites, and half of the "
-        "families of degenerate drawings; the other half are new to it."
+    return Table("Who judges", _facts_intro(own), (Column("key"), Column("value")), rows, kind="facts")
+
+
+def _facts_intro(own: dict | None) -> str:
+    if own is None:
+        return ""
+    return (
+        f"A frozen network that no model was trained or selected with. It learnt from {learnt_from(own)}, which need not be "
+        "this run's, and from half of the families of degenerate drawings; the other half are new to it."
     )
-    return Table("Who judges", intro, (Column("key"), Column("value")), rows, kind="facts")
 
 
 def recognition(summary: dict) -> Table | None:

@@ -226,14 +226,16 @@ def loss_against_score(log: list[dict]) -> Trail | None:
     rows = sorted(row for row in (tuple(number(row.get(name)) for name in names) for row in log) if None not in row)
     if len(rows) < 3:
         return None
-    steps, bits, scores = np.array(rows[:: max(1, len(rows) // MAX_POINTS)]).T
+    steps, bits, scores = np.array(rows).T
     (left, right), top = _room(bits), max(float(scores.max()), 1e-9)
     xs, ys = 46 + 580 * (bits - left) / (right - left), 210 - 180 * np.maximum(scores, 0) / top
     words = (f"step {s:.0f}: {b:.3f} bits per pixel, guide {g:.3f}" for s, b, g in zip(steps, bits, scores, strict=True))
     by_loss, by_guide = int(bits.argmin()), int(scores.argmax())
+    points = [(round(float(x), 1), round(float(y), 1), word) for x, y, word in zip(xs, ys, words, strict=True)]
+    drawn = points[:: max(1, len(points) // MAX_POINTS)]  # of the drawing alone: the words are of all evaluations
     return Trail(
-        tuple((round(float(x), 1), round(float(y), 1), word) for x, y, word in zip(xs, ys, words, strict=True)),
-        " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True)),
+        tuple(drawn),
+        " ".join(f"{x},{y}" for x, y, _ in drawn),
         tuple((round(46 + 580 * part, 1), f"{left + part * (right - left):.2f}") for part in (0, 0.25, 0.5, 0.75, 1)),
         tuple((round(210 - 180 * part, 1), f"{part * top:.2g}") for part in (0, 0.5, 1)),
         f"lowest validation loss at step {steps[by_loss]:.0f}, where the guide gives {scores[by_loss]:.3f}; "

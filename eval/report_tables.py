@@ -103,7 +103,7 @@ def _fooled_notes(metrics: list[dict]) -> tuple[str, ...]:
     )
 
 
-def _metric_table(title: str, intro: str, summary: dict, metrics: list[dict], generators: list[dict], notes=()) -> Table:
+def _metric_table(title: str, intro: str, metrics: list[dict], generators: list[dict], notes=()) -> Table:
     rows = []
     for generator in generators:
         n = generator["prompts"]
@@ -137,13 +137,13 @@ def results(summary: dict) -> Table:
         f"≈ nearer to the held-out sprites. {len(summary['comparisons'])} paired comparisons were made. "
         "Grey columns decide nothing."
     )
-    return _metric_table("Results", intro, summary, metrics, comparable(summary), _fooled_notes(metrics))
+    return _metric_table("Results", intro, metrics, comparable(summary), _fooled_notes(metrics))
 
 
 def described(summary: dict) -> Table:
     metrics = _group(summary, "described")
     intro = "How the drawings are built. There is no good value but the held-out sprites' own."
-    return _metric_table("Shape statistics", intro, summary, metrics, comparable(summary), _fooled_notes(metrics))
+    return _metric_table("Shape statistics", intro, metrics, comparable(summary), _fooled_notes(metrics))
 
 
 def legacy(summary: dict) -> Table:
@@ -152,7 +152,7 @@ def legacy(summary: dict) -> Table:
         "For named palettes the entries in use count as the palette."
     )
     metrics = _group(summary, "legacy")
-    return _metric_table("Legacy bench columns", intro, summary, metrics, comparable(summary), _fooled_notes(metrics[:1]))
+    return _metric_table("Legacy bench columns", intro, metrics, comparable(summary), _fooled_notes(metrics[:1]))
 
 
 def validity(summary: dict) -> Table:
@@ -166,7 +166,7 @@ def validity(summary: dict) -> Table:
                 listed = "; ".join(f"{count} × {cause}" for cause, count in counts.items())
                 notes.append(f"{generator_label(generator)}, {what}: {listed}")
     intro = "Does the text parse as the drawing that was asked for? This says nothing about looks: noise is valid too."
-    return _metric_table("Validity, with and without the grammar", intro, summary, metrics, models, notes)
+    return _metric_table("Validity, with and without the grammar", intro, metrics, models, notes)
 
 
 def likelihoods(summary: dict, recipe: dict) -> Table | None:
@@ -192,8 +192,9 @@ def likelihoods(summary: dict, recipe: dict) -> Table | None:
     columns += tuple(Column(label, mark) for label, mark in labels.values())
     intro = (
         "Bits per pixel on the held-out sprites: the same grids in the same palette, palette text excluded. A gain above 0 means "
-        "that the model heeds what it is told. With the empty caption every model is told nothing, so that column is matched in "
-        "any case; with the right one, each is told what the second column says. Allowed mass, separators and end of turn are "
+        "that the model heeds what it is told. With the right caption each is told what the second column says; the empty one "
+        "takes the words away and leaves examples or a guide in the prompt where there are any. A sprite transformer that was "
+        f"never trained without words has no bits there ({NOTHING}). Allowed mass, separators and end of turn are "
         "probabilities over the whole vocabulary, with nothing forced; a sprite transformer can write nothing but grids."
     )
     return Table("Bits per pixel and the caption's gain", intro, columns, tuple(rows))

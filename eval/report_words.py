@@ -122,7 +122,7 @@ def _untold(gap: dict | None, first: str) -> str:
     word, sign = ("saves", 1) if gap["mean"] >= 0 else ("loses", -1)
     low, high = sorted((sign * gap["low"], sign * gap["high"]))
     span = f"{low:.2f} to {high:.2f}".replace("-", "−")
-    return f"; where both are told nothing, {first} {word} {sign * gap['mean']:.2f} bits per pixel ({span})"
+    return f"; with the empty caption, {first} {word} {sign * gap['mean']:.2f} bits per pixel ({span})"
 
 
 def _standing(bits: int, looks: int, base: str, metric: dict | None) -> str:
@@ -212,14 +212,21 @@ def _without_judge(summary: dict) -> list[str]:
 
 
 def _by_heart(summary: dict, metric: dict | None) -> list[str]:
-    """The judge has seen half of the training sprites: copies of them are recognised more often than anything new."""
+    """Copies of what the judge learnt from are recognised more often than anything new."""
     if metric is None or metric["name"] not in PASSED or _sign(comparison(summary, metric["name"], HELD_OUT)) <= 0:
         return []
-    drawer = _role(summary, leader(summary["roles"]))
+    drawer, judge = _role(summary, leader(summary["roles"])), (summary.get("critics") or {}).get("judge")
+    source = f" ({learnt_from(judge)})" if judge else ""
     return [
-        f"The {drawer}'s drawings are recognised more often than held-out sprites. Copies of training sprites are too, "
-        "recoloured ones among them: look at the nearest training sprites before calling it praise."
+        f"The {drawer}'s drawings are recognised more often than held-out sprites. So are copies of what the judge learnt "
+        f"from{source}, recoloured ones among them: look at the nearest training sprites before calling it praise."
     ]
+
+
+def learnt_from(judge: dict) -> str:
+    """'6900 training sprites of reef16, packs': the judge's own, whatever the run's dataset is; runs of old name none."""
+    names = judge.get("datasets")
+    return f"{judge['training']} training sprites" + (f" of {', '.join(names)}" if names else "")
 
 
 def _training_words(summary: dict, metric: dict | None, seen: int | None, log: list[dict]) -> list[str]:

@@ -61,16 +61,30 @@ class Rival:
     @property
     def told(self) -> str:
         """What it is told of a drawing, in words."""
-        if self.transformer is None:
-            return "the caption"
-        from eval.baseline.conditions import TAGS
+        if self.transformer is not None:
+            from eval.baseline.conditions import TAGS
+
+            is_class = self._config()["conditions"]["reads"] == TAGS
+            return "zone and category" if is_class else "what the caption says, as attributes"
+        more = (
+            f", beside {self.examples} training sprites" if self.examples else ", after a technique guide" if self.skill else ""
+        )
+        return f"the caption{more}"
+
+    @property
+    def can_be_told_nothing(self) -> bool:
+        """Not so a sprite transformer that never was in training: what it does then is chance."""
+        return self.transformer is None or self._config()["facts"]["recipe"]["condition_dropout"] > 0
+
+    def _config(self) -> dict:
         from eval.baseline.model_folder import read_config
 
-        reads = read_config(Path(self.transformer))["conditions"]["reads"]
-        return "zone and category" if reads == TAGS else "what the caption says, as attributes"
+        return read_config(Path(self.transformer))
 
     def load(self, dtype: str) -> Generator:
         """The bare model. dtype: of a language model; the sprite transformer is float32."""
+        if (self.best_of > 1 or self.guidance) and not self.can_be_told_nothing:
+            raise InputError(f"{self.transformer}: guidance and best_of need a model trained with condition_dropout above 0")
         if self.transformer is not None:
             from eval.baseline.generator import SpriteTransformerGenerator
 
@@ -84,7 +98,7 @@ class Rival:
         """
         found = model
         if self.best_of > 1:
-            found = BestOf(found, self.best_of, load_guide(), flip=self.transformer is not None)
+            found = BestOf(found, self.best_of, load_guide())
         if self.earlier is not None:
             found = Refined(found, recorded(self.earlier), self.round)
         if self.skill is not None:

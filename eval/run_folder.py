@@ -168,23 +168,6 @@ def read_training(folder: Path, entries: int) -> np.ndarray | None:
     return grids if len(grids) else None
 
 
-def read_categories(folder: Path, count: int) -> np.ndarray | None:
-    """`categories` of training.npz, (count,) words beside its grids; None where it has none. Raises InputError."""
-    path = folder / "training.npz"
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if "categories" not in archive.files:  # archives of older runs
-                return None
-            categories = archive["categories"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: 'categories' cannot be read ({str(error)[:80]}); draw again") from error
-    if categories.shape != (count,) or categories.dtype.kind != "U":
-        raise InputError(f"{path}: 'categories' must be {count} words, one for each training sprite")
-    return categories
-
-
 def fingerprints(folder: Path) -> dict[str, str]:
     """File → SHA-256 of what scores are made from: a report must not mix old scores with new drawings."""
     paths = (folder / name for name in SCORED_FILES)

@@ -48,7 +48,6 @@ def score(folder: Path | str, critics: Path | None = None) -> Path:
     """Scores `folder`, writes scores.jsonl and summary.json, returns the summary's path. Raises InputError."""
     folder = Path(folder)
     recipe = run_folder.read_json(folder / "recipe.json")
-    judging.check(critics)
     references = run_folder.read_rows(folder / "references.jsonl", run_folder.check_reference)
     if not references.rows:
         raise InputError(f"{folder / 'references.jsonl'}: no usable row ({summary.causes(references)}); draw again")

@@ -1,12 +1,13 @@
 """Entry: trains both critics on prepared datasets and measures them on the test splits.
 
-    python -m eval.train_critics --dataset datasets/reef16 [--dataset datasets/reef32 …] --out eval/critics/reef
+    python -m eval.train_critics --out eval/critics/reef --dataset datasets/reef16_24k --dataset datasets/reef_sizes \
+        --dataset datasets/packs_native
 
 Reads data/*.parquet, manifest.json and palette.json of each dataset. Writes OUT/critics.json (hashes, families, calibration,
 tables, confusions), OUT/guide.safetensors, OUT/judge.safetensors (float16) and OUT/table.md. Each critic sees its own half
 of the training sprites, by a hash of their ids. Ends with 3 where a critic does not rank every degenerate control below
-held-out sprites: `score` will not use it. About seven minutes on two cores for the committed ones, which learnt from
-reef16 (24,000 sprites), reef_sizes and packs (data_prep/recipes).
+held-out sprites: `score` will not use it. The line above made the committed ones, in about seven minutes on two cores; the
+datasets come from data_prep/recipes (reef16 with 24,000 sprites, reef_sizes, packs).
 """
 
 import argparse
@@ -26,7 +27,7 @@ from eval.run_folder import read_json, write_atomically
 EPOCHS = {"guide": 14, "judge": 18}
 SEEDS = {"guide": 101, "judge": 202}
 MAX_TRAINING = 12_000  # sprites of 16×16 a critic, or as many pixels of other sizes
-MAX_TESTED = 600  # held-out sprites, those of equal hash in every run
+MAX_TESTED = 600  # held-out sprites of 16×16, or as many pixels; those of equal hash in every run
 _PIXELS = MAX_TRAINING * 16 * 16
 
 

@@ -28,7 +28,7 @@ class Recipe:
     base_hub_id: str = field(default="", metadata={"help": "what the adapter calls its base; known for packaged ones"})
     random_init: bool = field(default=False, metadata={"help": "random weights in the base's shape: for speed and memory only"})
     full_head_every: int = field(default=8, metadata={"help": "every n-th step takes the full-vocabulary loss; 1: all do"})
-    first_use_weight: float = field(default=1.0, metadata={"help": "weight in the loss of the first pixel of each colour"})
+    first_use_weight: float = field(default=1.0, metadata={"help": "weight of each colour's first pixel in restricted steps"})
     eval_sprites: int = field(default=64, metadata={"help": "validation sprites that are measured before and after"})
 
 

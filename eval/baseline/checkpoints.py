@@ -40,16 +40,17 @@ def load_checkpoint(folder: Path, model: torch.nn.Module, averaged: dict, optimi
             for name, parameter in model.named_parameters():
                 parameter.copy_(tensors[f"model.{name}"])
                 averaged[name].copy_(tensors[f"averaged.{name}"])
-                moments = {kind: tensors[f"{kind}.{name}"].to(parameter.device) for kind in ("exp_avg", "exp_avg_sq")}
-                optimiser.state[parameter] = {"step": tensors[f"step.{name}"], **moments}
+                kinds = ("step", "exp_avg", "exp_avg_sq")  # all on the device: a fused optimiser reads the step there too
+                optimiser.state[parameter] = {kind: tensors[f"{kind}.{name}"].to(parameter.device) for kind in kinds}
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder}: damaged: {str(error).splitlines()[0]}; remove it to go on at the one before") from error
     return state
 
 
 def checkpoints(out: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
-    return sorted(out.glob("checkpoint-*"), key=lambda path: int(path.name.removeprefix("checkpoint-")))
+    """The checkpoints of a run, oldest first. A folder such as `checkpoint-old` is somebody's own."""
+    found = ((path.name.removeprefix("checkpoint-"), path) for path in out.glob("checkpoint-*"))
+    return [path for _, path in sorted((int(step), path) for step, path in found if step.isdecimal())]
 
 
 def claim(out: Path, recipe_hash: str) -> Path | None:
@@ -57,7 +58,7 @@ def claim(out: Path, recipe_hash: str) -> Path | None:
     out.mkdir(parents=True, exist_ok=True)
     mark = out / RECIPE_MARK
     if mark.exists() and mark.read_text() != recipe_hash and (checkpoints(out) or (out / "model").exists()):
-        raise InputError(f"{out}: holds the run of another recipe or dataset; choose another output_dir or remove it")
+        raise InputError(f"{out}: holds the run of another recipe, dataset or guide; choose another output_dir or remove it")
     mark.write_text(recipe_hash)
     for leftover in out.glob(".*.old"):
         put_back(out / leftover.name.removeprefix(".").removesuffix(".old"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from data_prep.errors import InputError
+from eval.metrics.critics import read_facts
 
 NOT_HASHED = ("output_dir", "max_minutes")  # where it lies and when it pauses make no other run
 WORDS = ("dataset", "output_dir", "conditions", "guide")
@@ -75,8 +76,10 @@ class TrainRecipe:
         }
 
     def hash(self, dataset_hash: str) -> str:
-        """SHA-256 of what was asked for and of the dataset's rows."""
-        return hashlib.sha256(json.dumps(self.asked | {"dataset": dataset_hash}, sort_keys=True).encode()).hexdigest()
+        """SHA-256 of what was asked for, of the dataset's rows and of the guide. Raises InputError for a folder without one."""
+        guide = read_facts(Path(self.guide), "guide")["sha256"] if self.guide else ""
+        asked = self.asked | {"dataset": dataset_hash, "guide": guide}
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def _check(key: str, value, kind, least=None, most=None) -> None:

@@ -1,7 +1,7 @@
 """The sprite transformer behind the generators' interface: requests in, grid texts and likelihoods out."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from eval.baseline.conditions import Conditions
 from eval.baseline.model_folder import ModelFacts, load_model
-from eval.generators import GRAMMAR, Drawing, Request, check_request, sprites_of
+from eval.generators import GRAMMAR, Drawing, Request, check_request, drawn, sprites_of
 
 
 class SpriteTransformerGenerator:
@@ -75,20 +75,16 @@ class SpriteTransformerGenerator:
 
     def branches(self, batch: Sequence[Request], guidance: float = 0.0) -> tuple[np.ndarray, list[float]]:
         """(branches, B, slots) class numbers, and the weight of each branch: caption, second caption, nothing."""
-        told = [[self.told(r.caption, r.tags) for r in batch]]
+        ids = self.conditions.ids
+        told = [[ids(r.caption, r.tags) for r in batch]]
         shares = [1.0]
         if any(r.mixed_with is not None for r in batch):
-            told.append(
-                [one if r.mixed_with is None else self.told(r.mixed_with, {}) for one, r in zip(told[0], batch, strict=True)]
-            )
+            told.append([one if r.mixed_with is None else ids(r.mixed_with, {}) for one, r in zip(told[0], batch, strict=True)])
             shares = [0.5, 0.5]
         if guidance:
-            told.append([self.told("", {})] * len(batch))
+            told.append([ids("", {})] * len(batch))
             shares = [*((1 + guidance) * share for share in shares), -guidance]
         return np.array(told).reshape(len(told), len(batch), -1), shares
-
-    def told(self, caption: str, tags: Mapping[str, str]) -> list[int]:
-        return self.conditions.ids(caption, tags)
 
     def likelihoods(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> Iterator:
         """A `finetune.likelihood.Likelihood` of each given sprite as the answer to its request; it can say nothing but grids."""
@@ -100,7 +96,7 @@ class SpriteTransformerGenerator:
         pairs = list(zip(requests, sprites, strict=True))
         for _, alike in groupby(pairs, key=lambda pair: pair[1].grid.shape):
             alike = list(alike)
-            told = np.array([self.told(request.caption, request.tags) for request, _ in alike]).reshape(len(alike), -1)
+            told = np.array([self.conditions.ids(request.caption, request.tags) for request, _ in alike]).reshape(len(alike), -1)
             for found, (_, sprite) in zip(bits(self.model, np.stack([s.grid for _, s in alike]), told), alike, strict=True):
                 yield Likelihood(float(found), sprite.grid.size, 1.0, 1.0, 1.0)
 
@@ -114,23 +110,13 @@ class SpriteTransformerGenerator:
         """What asks for a sprite like this one."""
         return Request(sprite.caption, sprite.height, sprite.width, sprite.palette, seed, index, sprite.tags)
 
-    def redraw(self, sprites: Sequence[Sprite], seed: int = 0, sampling=None) -> list[Sprite]:
+    def redraw(self, sprites: Sequence[Sprite], seed: int = 0) -> list[Sprite]:
         """A drawing of what each sprite shows, in the same order."""
-        requests = [self.request(sprite, seed, index) for index, sprite in enumerate(sprites)]
-        return list(sprites_of(self, requests, sampling or _sampling(), self.name))
+        from eval.decoding import Sampling
 
-    def sprites(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> Iterator[Sprite]:
-        """n sprites for a caption, batch by batch. size: pixels a side; by default the smallest it was trained on."""
-        height, width = (size, size) if size is not None else self.facts.sizes[0]
-        requests = [Request(caption, height, width, self.palette, seed, index) for index in range(n)]
-        yield from sprites_of(self, requests, sampling or _sampling(), self.name)
+        requests = [self.request(sprite, seed, index) for index, sprite in enumerate(sprites)]
+        return list(sprites_of(self, requests, Sampling(), self.name))
 
     def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
-        """The same as a list."""
-        return list(self.sprites(caption, n, seed, size, sampling))
-
-
-def _sampling():
-    from eval.decoding import Sampling
-
-    return Sampling()
+        """n sprites for a caption. size: pixels a side; by default the smallest it was trained on."""
+        return drawn(self, caption, n, seed, size, sampling)

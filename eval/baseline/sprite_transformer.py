@@ -45,6 +45,9 @@ class SpriteTransformerConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "classes", tuple(self.classes))
+        for key, value in vars(self).items():
+            if key not in ("classes", "positions") and (type(value) is not int or value < 1):
+                raise InputError(f"{key}: {value!r}; it takes a whole number from 1")
         if self.positions not in (RASTER, GRID):
             raise InputError(f"positions: {self.positions!r}; it takes {RASTER} or {GRID}")
         if self.heads % self.kv_heads:

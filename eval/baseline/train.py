@@ -224,18 +224,11 @@ def _cut_log(path: Path, step: int) -> None:
 
 
 def load_guide(folder: Path) -> Guide:
-    """Mean of quality times probability of the category asked for, where the critic knows it. Raises InputError."""
-    import numpy as np
-
+    """The mean `score` of a folder's guide. Raises InputError."""
     from eval.metrics.critics import load
 
     critic = load(folder, "guide")
-
-    def guide(sprites: Sequence[Sprite], categories: Sequence[str]) -> float:
-        opinions = critic.opinions(sprites)
-        return float((opinions.quality * np.nan_to_num(opinions.asked(critic.categories, categories), nan=1.0)).mean())
-
-    return guide
+    return lambda sprites, categories: float(critic.score(sprites, categories).mean())
 
 
 def train(recipe, guide: Guide | None = None) -> None:

@@ -37,12 +37,14 @@ def state(hits: int, n: int, quality: float, chance: float, bar: float) -> str:
 def cells(scored: Sequence[dict], asked: dict[str, tuple[str, str]], categories: Sequence[str], bar: float) -> list[dict]:
     """Rows of scores.jsonl and request id → (zone, category) asked for → one row a generator, mode and cell.
 
-    A drawing that could not be read counts as not recognised, of quality 0: a cell of broken rows is not alive.
+    A drawing that could not be read counts as not recognised, of quality 0: a cell of broken rows is not alive. One that
+    can be read and was not judged, being of a size that the judge was never taught, says nothing and is left out.
     """
     groups: dict[tuple, dict[str, dict]] = defaultdict(dict)
     for row in scored:
         zone, category = asked.get(row["request_id"], (None, None))
-        if zone and category in categories:
+        unjudged = row["metrics"]["judge_quality"] is None and row["metrics"]["lenient_valid"]
+        if zone and category in categories and not unjudged:
             groups[row["generator"], row["mode"], zone, category].setdefault(row["request_id"], row["metrics"])
     found = []
     for key, drawings in groups.items():

@@ -233,12 +233,33 @@ def frozen(name: str, network, facts: dict) -> Critic:
 
 
 def read_facts(folder: Path, name: str) -> dict:
-    """The critic's entry in critics.json. Raises InputError."""
+    """The critic's entry in critics.json, with the names of the datasets that it learnt from. Raises InputError."""
     path = folder / "critics.json"
     try:
-        facts = json.loads(path.read_text("utf-8"))["critics"][name]
-        return {**facts, "temperatures": dict(facts["temperatures"]), "sha256": str(facts["sha256"])}
+        found = json.loads(path.read_text("utf-8"))
+        return {**_checked(found["critics"][name]), "datasets": [str(dataset["name"]) for dataset in found["datasets"]]}
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run python -m eval.train_critics") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"{path}: has no critic '{name}' ({error!r:.60}); run python -m eval.train_critics again") from error
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise InputError(
+            f"{path}: has no critic '{name}' with all of its facts ({error!r:.60}); run python -m eval.train_critics again"
+        ) from error
+
+
+def _checked(facts: dict) -> dict:
+    """An entry with every fact that is read later on. Raises KeyError, TypeError, ValueError or OverflowError."""
+    tested, temperatures = facts["test"], facts["temperatures"]
+    return {
+        **facts,
+        **{key: [str(word) for word in facts[key]] for key in ("categories", "zones")},
+        **{key: int(facts[key]) for key in ("seed", "training")},
+        "sizes": [int(side) for side in facts["sizes"]],
+        "temperatures": {head: float(temperatures[head]) for head in ("quality", "category")},
+        "sha256": str(facts["sha256"]),
+        "test": {
+            **tested,
+            "ranks_all": bool(tested["ranks_all"]),
+            "bar": None if tested["bar"] is None else float(tested["bar"]),
+            "held_out": int(tested["held_out"]),
+        },
+    }

@@ -124,11 +124,10 @@ def test_the_gain_is_the_difference_of_two_log_probabilities(model):
     asked = [Request(sprite.caption, 6, 6, REEF) for sprite in sprites]
     bits = lambda requests, s: np.array([found.bits for found in model.likelihoods(requests, s)])  # noqa: E731
     plain = (bits([replace(r, caption="") for r in asked], sprites) - bits(asked, sprites)) * np.log(2)
-    assert BestOf(model, 2).gains(asked, sprites) == pytest.approx(plain)
     turned = [replace(sprite, grid=sprite.grid[:, ::-1]) for sprite in sprites]
     swapped = [mirrored(one) for one in asked]
     mirror = (bits([replace(r, caption="") for r in asked], turned) - bits(swapped, turned)) * np.log(2)
-    assert BestOf(model, 2, flip=True).gains(asked, sprites) == pytest.approx((plain + mirror) / 2)
+    assert BestOf(model, 2).gains(asked, sprites) == pytest.approx((plain + mirror) / 2)
 
 
 def test_the_best_of_a_language_model_is_one_of_its_own_drawings_whatever_the_batch(model, guide):

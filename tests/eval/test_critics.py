@@ -176,6 +176,33 @@ def test_changed_weights_and_missing_files_are_input_errors(tmp_path):
         critics.load(folder, "judge")
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda found, own: own.pop("test"),
+        lambda found, own: own["test"].pop("ranks_all"),
+        lambda found, own: own["test"].pop("bar"),
+        lambda found, own: own["test"].update(bar="much"),
+        lambda found, own: own["test"].pop("held_out"),
+        lambda found, own: own.pop("categories"),
+        lambda found, own: own.update(sizes=[None]),
+        lambda found, own: own.update(temperatures={"quality": 1.0}),
+        lambda found, own: own.update(training=float("inf")),
+        lambda found, own: found.pop("datasets"),
+        lambda found, own: found.update(datasets=["reef"]),
+    ],
+)
+def test_critics_without_a_fact_are_one_input_error(tmp_path, spoil):
+    folder = tmp_path / "critics"
+    shutil.copytree(blob_critics(), folder)
+    found = json.loads((folder / "critics.json").read_text())
+    spoil(found, found["critics"]["judge"])
+    (folder / "critics.json").write_text(json.dumps(found))
+    with pytest.raises(InputError, match=r"critics\.json: has no critic 'judge' with all of its facts") as error:
+        judging.choose(folder, [{"request_id": "r", "height": 16, "width": 16}])
+    assert "\n" not in str(error.value)
+
+
 def test_a_judge_that_does_not_fit_is_not_used_and_says_why(tmp_path):
     run = {"request_id": "r", "height": 16, "width": 16, "category": "coral", "tags": {}}
     assert judging.choose(blob_critics(), [run]).critic is not None
@@ -223,6 +250,23 @@ def test_exact_intervals_are_clopper_and_pearsons():
     for hits, n in [(0, 5), (3, 10), (10, 10)]:
         exact = binomtest(hits, n).proportion_ci(0.95, "exact")
         assert cells.exact(hits, n) == pytest.approx((exact.low, exact.high))
+
+
+def _drawing(request: str, quality: float | None, valid: float) -> dict:
+    metrics = {"judge_quality": quality, "recognised": quality and 1.0, "zone_right": None, "lenient_valid": valid}
+    return {"request_id": request, "generator": "g", "mode": "grammar", "metrics": metrics}
+
+
+def test_cells_count_the_unreadable_as_0_and_leave_out_what_nobody_judged():
+    subjects = {f"r{i}": ("abyss", "coral") for i in range(40)}
+    good, broken = [_drawing(f"r{i}", 0.9, 1.0) for i in range(12)], [_drawing(f"r{i}", None, 0.0) for i in range(12, 16)]
+    unjudged = [_drawing(f"r{i}", None, 1.0) for i in range(16, 40)]
+    assert cells.cells(unjudged, subjects, ["coral", "grazer", "abyssal"], 0.3) == []
+    (found,) = cells.cells([*unjudged, *good, *broken], subjects, ["coral", "grazer", "abyssal"], 0.3)
+    assert found["recognised"]["n"] == 16 and found["recognised"]["mean"] == 12 / 16
+    assert found["quality"] == pytest.approx(0.9 * 12 / 16) and found["state"] == cells.ALIVE
+    (dead,) = cells.cells([_drawing(f"r{i}", None, 0.0) for i in range(12)], subjects, ["coral", "grazer", "abyssal"], 0.3)
+    assert dead["state"] == cells.DEAD and dead["quality"] == 0
 
 
 def _words(path: Path) -> set[str]:

@@ -8,11 +8,12 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from run_folders import REEF, add_rival, make_run, score_blobs
+from run_folders import REEF, add_rival, make_run, read_rows, score_blobs, write_rows
 
 from eval import report_extremes, report_judge, report_pictures, report_tables, report_words
 from eval.report import load, report
 
+NAME = "sprite transformer, improved"
 EVIL = "<b onclick=x>sprite transformer</b> | `as published`"
 
 
@@ -34,7 +35,7 @@ def test_the_verdict_is_about_the_rival_where_there_is_one(run):
     assert "the adapter is better than the rival “sprite transformer, improved” (saving 0." in said
     assert "95 % interval" in said and "“recognised” +" in said
     told, base = report_words.beside(run.summary, run.recipe)
-    assert "what the caption says, as attributes" in told and "where both are told nothing" in told
+    assert "what the caption says, as attributes" in told and "with the empty caption, the adapter" in told
     assert base.startswith("Beside them, the adapter is better than the base model (saving 1.")
 
 
@@ -153,6 +154,40 @@ def test_worst_median_and_best_are_in_order_flat_and_shaded(run):
     assert report_extremes.extremes(drawings, run.summary, []) is None
 
 
+def _without_score(scores: list[dict], requests: set[str], names: set[str]) -> list[dict]:
+    """As if the judge did not know what these prompts ask for."""
+    unknown = {"judge_score": None, "recognised": None}
+    hit = lambda row: row["request_id"] in requests and row["generator"] in names  # noqa: E731
+    return [{**row, "metrics": {**row["metrics"], **unknown}} if hit(row) else row for row in scores]
+
+
+def test_what_the_judge_does_not_know_is_never_among_the_worst(run):
+    drawings = report_pictures.Drawings(run.references, run.completions, run.palette)
+    every = {row["generator"] for row in run.scores}
+    unknown = _without_score(run.scores, {"r0", "r1", "r2"}, every)
+    broken = [
+        {**row, "metrics": {**row["metrics"], "lenient_valid": 0.0}} if row["generator"] == "adapter" else row for row in unknown
+    ]
+    captions = {f"r{i}": f"prompt {i}" for i in range(24)}
+    drawings.caption = captions.get
+    for scores in (unknown, broken):
+        found = report_extremes.extremes(drawings, run.summary, scores)
+        shown = {prompt.caption for _, prompt in found.prompts} | {tile.note for _, tiles in found.own for tile in tiles}
+        assert not shown & {"prompt 0", "prompt 1", "prompt 2"}
+    one = report_extremes.extremes(drawings, run.summary, _without_score(run.scores, set(captions), {"adapter"}))
+    assert "adapter" not in {name for name, _ in one.own} and one.prompts[0][1].tiles[1].note == "no score"
+    assert report_extremes.extremes(drawings, run.summary, _without_score(run.scores, set(captions), every)) is None
+
+
+def test_the_words_name_the_true_optima_of_a_long_log():
+    rows = [{"step": i, "validation_bits_per_pixel": 2.0 + (i % 7) / 10, "guide": 0.1} for i in range(1300)]
+    rows[401] |= {"validation_bits_per_pixel": 1.0, "guide": 0.2}
+    rows[700] |= {"guide": 0.9}
+    trail = report_pictures.loss_against_score(rows)
+    assert len(trail.points) < 600 and "lowest validation loss at step 401, where the guide gives 0.200" in trail.summary
+    assert "0.900, is at step 700" in trail.summary
+
+
 def test_loss_against_score_names_both_optima():
     log = [{"step": 10 * i, "loss": 1, "validation_bits_per_pixel": b, "guide": g} for i, b, g in ((1, 2.0, 0.1), (2, 1.0, 0.2))]
     assert report_pictures.loss_against_score(log) is None
@@ -181,3 +216,36 @@ def test_bits_say_what_each_model_is_told(run):
         "adapter (after)": "the caption",
         "sprite transformer, improved (rival)": "what the caption says, as attributes",
     }
+
+
+def test_a_model_without_bits_for_the_empty_caption_has_dashes(tmp_path):
+    folder = make_run(tmp_path / "run")
+    add_rival(folder, NAME)
+    rows = [row for row in read_rows(folder / "likelihoods.jsonl") if (row["generator"], row["condition"]) != (NAME, "empty")]
+    write_rows(folder / "likelihoods.jsonl", rows)
+    score_blobs(folder)
+    run = load(folder)
+    table = report_tables.likelihoods(run.summary, run.recipe)
+    (own,) = (row for row in table.rows if row.label.startswith(NAME))
+    cells = dict(zip((column.label for column in table.columns[1:]), own.cells, strict=True))
+    assert {label for label, cell in cells.items() if cell.text == report_tables.NOTHING} >= {
+        "bits, empty caption",
+        "gain over empty",
+    }
+    assert report_tables.NOTHING not in (cells["bits, right caption"].text, cells["gain over shuffled"].text)
+    compared = report_judge.comparisons(run.summary)
+    last = {row.label: row.cells[-1].text for row in compared.rows}
+    assert last[f"against the rival “{NAME}”"] == report_tables.NOTHING != last["against the base model"]
+    assert "empty caption" not in report_words.beside(run.summary, run.recipe)[0]
+    assert NAME in report(folder).read_text()
+
+
+def test_the_report_says_what_the_judge_learnt_from(run):
+    said = report_judge.judge(run.summary).tables[0]
+    count = run.summary["critics"]["judge"]["training"]
+    assert f"{count} training sprites of test" in said.intro and f"{count} training sprites of test" in said.rows[1].cells[0].text
+    older = {key: value for key, value in run.summary["critics"]["judge"].items() if key != "datasets"}
+    older = report_judge.judge({**run.summary, "critics": {"judge": older, "reason": None}}).tables[0]
+    assert f"{count} training sprites, which" in older.intro
+    without = {**run.summary, "critics": {"judge": None, "reason": "none"}, "recognition": None}
+    assert report_judge.judge(without).tables[0].intro == ""

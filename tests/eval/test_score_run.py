@@ -8,9 +8,10 @@ import warnings
 
 import numpy as np
 import pytest
-from run_folders import blob_critics, drawing, make_run, score_blobs, write_rows
+from run_folders import REEF, blob, blob_critics, drawing, make_run, reference, score_blobs, write_rows
 
 from data_prep.errors import InputError
+from data_prep.grid_text import encode
 from eval.controls import HELD_OUT
 from eval.metrics.catalogue import NAMES
 from eval.score import main
@@ -56,6 +57,7 @@ def test_the_summary_names_its_judge_and_measures_distances_with_it(run):
     summary = read(run)
     facts = json.loads((blob_critics() / "critics.json").read_text())["critics"]["judge"]
     assert summary["critics"]["judge"]["sha256"] == facts["sha256"] and summary["critics"]["reason"] is None
+    assert summary["critics"]["judge"]["datasets"] == ["test"]
     rows = {(row["generator"], row["mode"]): row for row in summary["distribution"]}
     assert {"training sprites", "adapter", "noise"} <= {name for name, _ in rows} and HELD_OUT not in {name for name, _ in rows}
     assert rows["noise", "control"]["kid"]["low"] > rows["training sprites", "control"]["kid"]["high"]
@@ -76,7 +78,23 @@ def test_a_run_of_other_labels_has_no_judge_and_says_so(tmp_path):
 
 def test_a_folder_without_critics_ends_with_one_line_and_code_2(run, tmp_path, capsys):
     assert main([str(run), "--critics", str(tmp_path)]) == 2
-    assert "critics.json: not found; run python -m eval.train_critics" in capsys.readouterr().err
+    assert "critics.json: cannot be read (No such file or directory); run python -m eval.train_critics" in capsys.readouterr().err
+
+
+def test_cells_leave_out_prompts_of_a_size_that_the_judge_was_not_taught(tmp_path):
+    folder = make_run(tmp_path / "run", prompts=12, training=30)
+    score_blobs(folder)
+    before = read(folder)["cells"]
+    large = blob(np.random.default_rng(1), 48)
+    with (folder / "references.jsonl").open("a") as file:
+        file.writelines(json.dumps(reference(index, large)) + "\n" for index in range(12, 36))
+    with (folder / "completions.jsonl").open("a") as file:
+        for index in range(12, 36):
+            text = encode(large.grid, REEF) if index % 2 else "Here is a fish: ><>"
+            for name, kind, mode in (("adapter", "model", "grammar"), (HELD_OUT, "honest", "control")):
+                file.write(json.dumps(drawing(index, name, kind, mode, text, height=48, width=48)) + "\n")
+    score_blobs(folder)
+    assert len(before) and read(folder)["cells"] == before
 
 
 def test_a_check_with_a_hole_clears_nothing(run, tmp_path):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from data_prep.sources.reef.dice import Dice
 from data_prep.sources.reef.pen import DARK, MAIN, PALE, SECOND
 
-HUES = ("brown", "red", "orange", "yellow", "green", "teal", "blue", "purple")
 PATTERNS = {"plain": 3, "stripes": 2, "spots": 2, "bands": 2}
 
 

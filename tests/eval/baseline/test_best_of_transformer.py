@@ -12,7 +12,7 @@ from eval.rivals import load_guide
 
 def test_it_is_one_of_its_own_drawings_and_the_likeliest_by_the_score(trained):
     model = SpriteTransformerGenerator.load(trained / "model")
-    best = BestOf(model, 3, load_guide(), flip=True)
+    best = BestOf(model, 3, load_guide())
     asked = [Request("a coral facing left", 16, 16, model.palette, 3, i, {"category": "coral"}) for i in range(2)]
     chosen = [d.text for d in best.answer(asked, Sampling())]
     assert chosen == [d.text for d in best.answer(asked, Sampling(), batch_size=2)]

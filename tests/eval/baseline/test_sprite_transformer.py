@@ -87,7 +87,19 @@ def test_every_condition_and_the_place_count():
     assert not torch.allclose(found[0][20], found[0][22], atol=1e-3)
 
 
-@pytest.mark.parametrize("changes, said", [({"kv_heads": 3}, "kv_heads"), ({"positions": "x"}, "positions")])
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"kv_heads": 3}, "kv_heads"),
+        ({"positions": "x"}, "positions"),
+        ({"kv_heads": 0}, "kv_heads: 0"),
+        ({"heads": "x"}, "heads: 'x'"),
+        ({"width": "abc"}, "width: 'abc'"),
+        ({"layers": True}, "layers: True"),
+        ({"hidden": 48.0}, "hidden: 48.0"),
+        ({"pixel_width": -8}, "pixel_width: -8"),
+    ],
+)
 def test_shapes_that_do_not_fit_are_refused(changes, said):
     with pytest.raises(ValueError, match=said):
         SpriteTransformerConfig(**SMALL | changes)

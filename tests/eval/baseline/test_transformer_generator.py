@@ -137,7 +137,7 @@ def test_a_transformer_stands_alone_in_its_entry(tmp_path):
 
 
 def test_the_shipped_recipe_compares_two_transformers():
-    recipe = read_recipe(Path(__file__).parents[3] / "eval" / "recipes" / "rival_reef_16.yaml")
+    recipe = read_recipe(Path(__file__).parents[3] / "eval" / "recipes" / "transformers_reef_16.yaml")
     folders = {what["transformer"] for what in recipe.generators.values()}
     assert {folder.split("/")[1] for folder in folders} == {"baseline-improved-reef16", "baseline-as-published-reef16"}
 

@@ -12,19 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 from small_models import tiny_recipe
 
 from data_prep.pairs import file_hash
 from eval.baseline.batches import Batches
-from eval.baseline.checkpoints import checkpoints
+from eval.baseline.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 from eval.baseline.conditions import Conditions
 from eval.baseline.config import read_recipe
 from eval.baseline.model_folder import load_model, staged
 from eval.baseline.sprite_transformer import SpriteTransformer
 from eval.baseline.train import load_guide, main, train
 from eval.generate import read_split
+from eval.metrics.critics import COMMITTED
 from finetune.adapter_folder import load_palette
 
 ROOT = Path(__file__).parents[3]
@@ -200,6 +202,10 @@ def test_another_recipe_does_not_touch_the_folder(trained, reef):
     [
         ("batchsize=4", "'batch_size'"),
         ("shape.layer=2", "'layers'"),
+        ("shape.kv_heads=0", "kv_heads: 0"),
+        ("shape.heads=x", "heads: 'x'"),
+        ("shape.width=32.0", "width: 32.0"),
+        ("guide=nowhere", "nowhere"),
         ("steps=0", "steps"),
         ("learning_rate=fast", "learning_rate"),
         ("condition_dropout=2", "condition_dropout"),
@@ -209,10 +215,55 @@ def test_another_recipe_does_not_touch_the_folder(trained, reef):
 )
 def test_bad_recipes_are_one_line_and_exit_code_2(reef, tmp_path, capsys, change, said):
     path = tmp_path / "recipe.yaml"
-    path.write_text(yaml.safe_dump({"dataset": str(reef), "output_dir": str(tmp_path / "out"), "steps": 2}))
+    path.write_text(yaml.safe_dump({"dataset": str(reef), "output_dir": str(tmp_path / "out"), "steps": 2, "bf16": False}))
     assert main(["--config", str(path), "--set", change]) == 2
     error = capsys.readouterr().err.strip()
     assert said in error and "\n" not in error
+
+
+def test_a_retrained_guide_is_another_run_and_a_moved_one_is_not(trained, reef, tmp_path):
+    facts = json.loads((COMMITTED / "critics.json").read_text())
+
+    def at(folder, **changes):
+        folder.mkdir(parents=True, exist_ok=True)
+        critics = facts["critics"] | {"guide": facts["critics"]["guide"] | changes}
+        (folder / "critics.json").write_text(json.dumps(facts | {"critics": critics}))
+        return tiny_recipe(reef, tmp_path / "run", guide=str(folder))
+
+    out = shutil.copytree(trained, tmp_path / "run")
+    (out / "recipe_hash").unlink()
+    train(at(tmp_path / "critics"))  # finished, and now this recipe's own
+    train(at(tmp_path / "elsewhere" / "moved"))
+    with pytest.raises(ValueError, match="another recipe, dataset or guide"):
+        train(at(tmp_path / "critics", sha256="2"))
+
+
+def test_only_numbered_folders_are_checkpoints_and_a_users_own_stays(trained, reef, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "tiny")
+    shutil.copytree(run / "checkpoint-8", run / "checkpoint-old")
+    shutil.rmtree(run / "checkpoint-12")
+    train(tiny_recipe(reef, run))
+    assert [path.name for path in checkpoints(run)] == ["checkpoint-8", "checkpoint-12"] and (run / "checkpoint-old").is_dir()
+
+
+def test_the_whole_state_of_the_optimiser_comes_back_on_the_models_device(tmp_path):
+    def parts(device):
+        model = torch.nn.Linear(3, 2, device=device)
+        averaged = {name: value.detach().clone() for name, value in model.named_parameters()}
+        return model, averaged, torch.optim.AdamW(model.parameters(), foreach=False)
+
+    model, averaged, optimiser = parts("cpu")
+    for _ in range(3):
+        model(torch.ones(1, 3)).sum().backward()
+        optimiser.step()
+    save_checkpoint(tmp_path, model, averaged, optimiser, {"step": 3})
+    for device in ("cpu", "meta"):  # the latter for any device that is not the processor
+        again = parts(device)
+        assert load_checkpoint(tmp_path / "checkpoint-3", *again) == {"step": 3}
+        for old, new in zip(model.parameters(), again[0].parameters(), strict=True):
+            found = again[2].state[new]
+            assert {value.device.type for value in found.values()} == {device} and set(found) == set(optimiser.state[old])
+            assert device == "meta" or all(torch.equal(value, found[kind]) for kind, value in optimiser.state[old].items())
 
 
 def test_flags_win_over_the_recipe(tmp_path):
@@ -225,13 +276,12 @@ def test_flags_win_over_the_recipe(tmp_path):
 def test_the_guide_of_a_folder_weighs_quality_and_the_category_asked_for(monkeypatch, tmp_path):
     from eval.metrics import critics
 
-    class Critic:
-        categories = ("coral", "grazer")
-
+    class Critic(critics.Critic):
         def opinions(self, sprites):
             likely = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
             return critics.Opinions(np.array([1.0, 0.5, 0.25]), likely, [], [], [], np.zeros((3, 64)))
 
-    monkeypatch.setattr(critics, "load", lambda folder, name: Critic() if (folder, name) == (tmp_path, "guide") else None)
+    critic = Critic("guide", None, ("coral", "grazer"), (), (), {}, {})
+    monkeypatch.setattr(critics, "load", lambda *which: {(tmp_path, "guide"): critic}[which])
     found = load_guide(tmp_path)([None] * 3, ["coral", "grazer", "unheard of"])
     assert found == pytest.approx((1.0 * 0.9 + 0.5 * 0.8 + 0.25) / 3)
