@@ -36,20 +36,23 @@ from eval.run_folder import MAX_NAME, RIVAL_LOG, is_word, read_json, write_atomi
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONTROL = "control"
+SPLITS = ("test", "validation", "unseen_cells")
 
 
 @dataclass(frozen=True)
 class GenerateRecipe:
     """What a run compares. generators: name → what `eval.rivals` shows; roles: which is 'adapter', 'base' and 'rival'.
 
-    prompts: held-out sprites drawn from the test split, cell by cell; unconstrained: how many of them are also drawn
-    without the grammar; likelihoods: how many of them are measured in bits. dtype float32 makes batches matter least.
+    split: where the held-out sprites come from: 'test' has unseen plans and combinations, 'validation' known plans alone,
+    'unseen_cells' what a corpus left out. prompts: how many of them are asked for, cell by cell; unconstrained: how many of those
+    are also drawn without the grammar; likelihoods: how many are measured in bits. dtype float32 makes batches matter least.
     """
 
     name: str
     dataset: str
     generators: dict
     roles: dict
+    split: str = "test"
     prompts: int = 60
     unconstrained: int = 12
     likelihoods: int = 60
@@ -74,6 +77,8 @@ class GenerateRecipe:
             value = getattr(self, key)
             if type(value) not in (int, float) or not 0 <= value <= most:
                 raise InputError(f"recipe: {key} is {value!r}; it takes a number from 0 to {most}")
+        if self.split not in SPLITS:
+            raise InputError(f"recipe: split is {self.split!r}; it takes {', '.join(SPLITS)}")
         if self.dtype not in ("bfloat16", "float16", "float32") or not isinstance(self.dataset, str):
             raise InputError(f"recipe: dtype {self.dtype!r}, dataset {self.dataset!r}; they take bfloat16 or float32, a folder")
         if not isinstance(self.roles, dict) or not set(self.roles.values()) <= set(rivals.spread(self.generators)):
@@ -162,9 +167,9 @@ class Run:
         self.recipe, self.folder, self.dataset = recipe, folder, Path(recipe.dataset)
         self.palette = load_palette(self.dataset)
         self.training = read_split(self.dataset, "train", self.palette)
-        self.prompts = choose_prompts(read_split(self.dataset, "test", self.palette), recipe.prompts, recipe.seed)
+        self.prompts = choose_prompts(read_split(self.dataset, recipe.split, self.palette), recipe.prompts, recipe.seed)
         if not self.prompts:
-            raise InputError(f"dataset {self.dataset}: no test sprites; prepare it from more sprites")
+            raise InputError(f"dataset {self.dataset}: no {recipe.split} sprites; prepare it from more sprites")
         self.rivals = rivals.spread(recipe.generators)
         self.hash = identity(recipe)
         self._claim()

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import count
+from itertools import chain, count
 
 import numpy as np
 
@@ -137,13 +137,21 @@ def sprite(seed: int, index: int, size: int, cell: tuple[str, str] | None = None
         raise InputError(
             f"procedural: size {size}, cell {zone}/{category}; it draws the 30 cells in {SMALLEST} to {MAX_SIDE} pixels"
         )
-    dice = Dice(seed, index, size, CELLS.index((zone, category)))
+    place = (seed, index, size, CELLS.index((zone, category)))
+    tries = (_draw(Dice(*place, *again), zone, category, size) for again in chain([()], zip(count(1), strict=False)))
+    return next(found for found in tries if found is not None)
+
+
+def _draw(dice: Dice, zone: str, category: str, size: int) -> Sprite | None:
+    """One attempt; None where nothing is left, as of one drawing in fifty thousand at 8×8: too thin a body in too few pixels."""
     plan = dice.pick(list(PLANS[category]))
     body = PLANS[category][plan]
     look = choose(dice, zone, body.facings, body.patterns, body.poses, size)
     pen = Pen()
     body.draw(pen, look, dice)
     hue, step = render(pen, look, body.heading, (dice.span(-1, 1), dice.span(-1, 1)))
+    if not (hue >= 0).any():
+        return None
     tags = _tags(zone, category, plan, look, hue)
     words = caption(tags, dice)
     grid = _grid(look, hue, step)
