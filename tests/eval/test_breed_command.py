@@ -31,8 +31,9 @@ def files(tmp_path):
 
 @pytest.fixture
 def fake(monkeypatch):
-    generator = FakeGenerator()
-    monkeypatch.setattr(command, "load_model", lambda options: generator)
+    """In place of a language model; a sprite transformer is loaded as ever."""
+    generator, load = FakeGenerator(), command.load_model
+    monkeypatch.setattr(command, "load_model", lambda options: load(options) if options.transformer else generator)
     return generator
 
 
