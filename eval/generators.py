@@ -237,19 +237,12 @@ class LanguageModel:
         seconds = (time.perf_counter() - started) / len(batch)
         return [Drawing(text, seconds, len(self.tokens.completion_ids(text))) for text in texts]
 
-    def sprites(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> Iterator[Sprite]:
-        """n sprites for a caption, batch by batch, in the adapter's palette (reef64 without one).
+    def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
+        """n sprites for a caption, in the adapter's palette (reef64 without one).
 
         size: pixels a side; by default the adapter's smallest, 16 without one.
         """
-        from eval.decoding import Sampling
-
-        requests = requests_for(self, caption, n, seed, size)
-        return sprites_of(self, requests, sampling or Sampling(), self.name)
-
-    def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
-        """The same as a list."""
-        return list(self.sprites(caption, n, seed, size, sampling))
+        return drawn(self, caption, n, seed, size, sampling)
 
     def likelihoods(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> Iterator:
         """A `finetune.likelihood.Likelihood` of each given sprite as the answer to its request."""

@@ -21,6 +21,7 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.palette import Palette
+from eval.metrics.likelihood import CONDITIONS
 
 RIVAL_LOG = "rival_training_log.jsonl"  # a copy of the training log of the run's first sprite transformer
 MAX_NAME = 100  # characters of a generator's name or a mode
@@ -143,7 +144,7 @@ def check_reference(row: dict) -> str | None:
 def check_likelihood(row: dict) -> str | None:
     if not is_word(row.get("request_id")) or not is_word(row.get("generator")):
         return "no request_id or generator"
-    if row.get("condition") not in ("caption", "shuffled", "empty"):
+    if row.get("condition") not in CONDITIONS:
         return "no condition"
     bits, pixels = number(row.get("bits")), number(row.get("pixels"))
     return None if bits is not None and bits >= 0 and pixels is not None and pixels > 0 else "no bits or pixels"
