@@ -18,6 +18,7 @@ from trl import ModelConfig, SFTConfig, TrlParser
 
 from data_prep.errors import InputError
 from data_prep.pairs import content_hash
+from finetune.adapter_folder import AdapterFacts
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Recipe:
     dataset: str = field(default="", metadata={"help": "folder that `pixelreef prepare` wrote"})
     base_hub_id: str = field(default="", metadata={"help": "what the adapter calls its base; known for packaged ones"})
     random_init: bool = field(default=False, metadata={"help": "random weights in the base's shape: for speed and memory only"})
+    start_from: str = field(default="", metadata={"help": "adapter folder whose weights training goes on from; else fresh ones"})
     full_head_every: int = field(default=8, metadata={"help": "every n-th step takes the full-vocabulary loss; 1: all do"})
     first_use_weight: float = field(default=1.0, metadata={"help": "weight of each colour's first pixel in restricted steps"})
     eval_sprites: int = field(default=64, metadata={"help": "validation sprites that are measured before and after"})
@@ -52,7 +54,8 @@ class GridSFTConfig(SFTConfig):
 class RunConfig:
     """A resolved run: own keys, TRL's training arguments, TRL's model arguments.
 
-    given: the keys that file and flags set, with their parsed values; dataset_hash: of the dataset's rows.
+    given: the keys that file and flags set, with their parsed values; dataset_hash: of the dataset's rows;
+    start: what the adapter that training goes on from was made of, if it goes on from one.
     """
 
     recipe: Recipe
@@ -60,19 +63,23 @@ class RunConfig:
     model: ModelConfig
     given: dict
     dataset_hash: str
+    start: AdapterFacts | None = None
 
     def published(self, base_name: str) -> dict:
         """What was asked for, without the places of this machine: the recipe that travels with an adapter."""
         asked = {key: value for key, value in self.given.items() if key != "output_dir"}
-        return asked | {"dataset": Path(self.recipe.dataset).name, "model_name_or_path": base_name}
+        names = {"dataset": Path(self.recipe.dataset).name, "model_name_or_path": base_name}
+        return asked | names | ({"start_from": self.start.name} if self.start else {})
 
     @property
     def hash(self) -> str:
         """SHA-256 of what was asked for and of the dataset's rows, without where anything lies."""
         asked = self.published(Path(self.model.model_name_or_path).name) | {"dataset": self.dataset_hash}
+        asked |= {"start_from": self.start.recipe_hash} if self.start else {}
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
+SHAPE_OF_LORA = {"lora_r", "lora_alpha", "lora_target_modules", "use_rslora", "use_dora"}
 DATACLASSES = (Recipe, GridSFTConfig, ModelConfig)
 
 
@@ -106,7 +113,15 @@ def parse(arguments: list[str]) -> RunConfig:
         raise InputError(f"recipe: first_use_weight is {recipe.first_use_weight}; it takes a number above 0")
     values = {name: getattr(part, name) for part in (recipe, training, model) for name in names if hasattr(part, name)}
     plain = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
-    return RunConfig(recipe, training, model, plain, content_hash(Path(recipe.dataset)))
+    start = _start(recipe.start_from, names) if recipe.start_from else None
+    return RunConfig(recipe, training, model, plain, content_hash(Path(recipe.dataset)), start)
+
+
+def _start(folder: str, names: set[str]) -> AdapterFacts:
+    """The adapter to go on from; raises InputError when it is none, or when a key would give it another form."""
+    for key in sorted(names & SHAPE_OF_LORA):
+        raise InputError(f"recipe: {key} cannot be set beside start_from: the adapter there has its own; remove the key")
+    return AdapterFacts.load(Path(folder))
 
 
 def _raise(message: str) -> None:

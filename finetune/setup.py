@@ -43,6 +43,10 @@ def load_run(config: RunConfig) -> "Run":
         if not found:
             raise InputError(f"dataset {folder}: no {split} sprites; prepare it from more sprites")
     data = load_dataset("parquet", data_files=files)
+    if config.start and config.start.base_sha256 != base.sha256:
+        raise InputError(
+            f"start_from {config.recipe.start_from}: was trained on {config.start.base_hub_id}, not on {base.hub_id}"
+        )
     return Run(config, base, tokens, data, load_palette(folder))
 
 
@@ -59,17 +63,16 @@ class Run:
     def trainer(self) -> GridSFTTrainer:
         """The trainer, its model and its adapter. Seeds are set by TRL before LoRA is built."""
         from transformers import PrinterCallback
-        from trl import get_peft_config
 
-        self.config.model.use_peft = True
         args = self.config.training
+        model, lora = self.model_and_lora()
         trainer = GridSFTTrainer(
-            model=self.model(),
+            model=model,
             args=args,
             train_dataset=self.tokenised("train"),
             processing_class=self.tokens.tokenizer,
             data_collator=GridCollator(self.tokens.tokenizer.pad_token_id or self.tokens.end_id),
-            peft_config=get_peft_config(self.config.model),
+            peft_config=lora,
             callbacks=[StepLine(Path(args.output_dir) / LOG, self.sprites_per_step)],
             allowed_ids=self.tokens.allowed_ids([self.palette]),
             full_head_every=self.config.recipe.full_head_every,
@@ -81,6 +84,17 @@ class Run:
     def sprites_per_step(self) -> int:
         args = self.config.training
         return args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+
+    def model_and_lora(self):
+        """The base model and the LoRA that the trainer is to build on it, or a model with the adapter to go on from and None."""
+        from peft import PeftModel
+        from trl import get_peft_config
+
+        start = self.config.recipe.start_from
+        if start:
+            return PeftModel.from_pretrained(self.model(), start, is_trainable=True), None
+        self.config.model.use_peft = True
+        return self.model(), get_peft_config(self.config.model)
 
     def model(self):
         """The base model in the recipe's dtype, quantised where the recipe says so, or of random weights in its shape."""
@@ -145,7 +159,7 @@ class Run:
         write_adapter(folder, model, template, self.palette, self.facts(trainer), self.resolved(), metrics, log)
 
     def facts(self, trainer) -> AdapterFacts:
-        args, train = self.config.training, self.data["train"]
+        args, train, start = self.config.training, self.data["train"], self.config.start
         sizes = sorted(set(zip(train["height"], train["width"], strict=True)))
         return AdapterFacts(
             name=Path(args.output_dir).name,
@@ -157,9 +171,10 @@ class Run:
             sizes=tuple(sizes),
             tasks=tuple(sorted(set(train["task"]))),
             # resumed at its very end, the Trainer counts one step more than it was asked for
-            sprites_seen=min(trainer.state.global_step, trainer.state.max_steps) * self.sprites_per_step,
-            licences=tuple(sorted(set(train["licence"]))),
-            attributions=tuple(sorted(set(train["attribution"]) - {""})),
+            sprites_seen=min(trainer.state.global_step, trainer.state.max_steps) * self.sprites_per_step
+            + (start.sprites_seen if start else 0),
+            licences=tuple(sorted({*train["licence"], *(start.licences if start else ())})),
+            attributions=tuple(sorted({*train["attribution"], *(start.attributions if start else ())} - {""})),
         )
 
     def resolved(self) -> dict:

@@ -166,3 +166,17 @@ def test_checkpoints_of_another_recipe_are_not_gone_on_with(trained, tiny_qwen3,
     shutil.copy(trained / "recipe_hash", other)
     done = launch(tiny_qwen3, reef, other, base_hub_id="Qwen/Qwen3-tiny", learning_rate=0.01)
     assert done.returncode != 0 and "checkpoints of another recipe" in done.stderr and not (other / "adapter").exists()
+
+
+def test_training_goes_on_from_another_adapter(adapter, tiny_qwen3, reef, tmp_path):
+    shape = {key: value for key, value in FLAGS.items() if key.startswith("lora")}
+    again = {"model_name_or_path": tiny_qwen3, "dataset": reef, "output_dir": tmp_path / "on", **FLAGS, "start_from": adapter}
+    flags = {key: value for key, value in again.items() if key not in shape} | {"max_steps": 4, "save_steps": 4}
+    parts = [str(part) for key, value in flags.items() for part in (f"--{key}", value)]
+    done = subprocess.run(ACCELERATE + parts, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (adapter, tmp_path / "on" / "adapter"))
+    assert second["before"]["bits_per_pixel"] == pytest.approx(first["after"]["bits_per_pixel"], abs=1e-3)
+    assert AdapterFacts.load(tmp_path / "on" / "adapter").sprites_seen == 48 + 8
+    refused = launch(tiny_qwen3, reef, tmp_path / "shaped", start_from=adapter)
+    assert refused.returncode and "lora_r cannot be set beside start_from" in refused.stderr
