@@ -1,5 +1,6 @@
 """Words: zones, categories, attributes; captions into prompts. `messages` is the only prompt rendering there is."""
 
+from data_prep.legend import legend
 from data_prep.palette import Palette
 
 ZONES = ("shallows", "twilight", "midnight", "abyss", "hadal")
@@ -16,6 +17,12 @@ def palette_words(palette: Palette | None) -> str:
 
 
 def messages(caption: str, height: int, width: int, palette: Palette | None) -> list[dict[str, str]]:
-    """Chat messages that ask for one drawing. An empty caption keeps size and palette, for guidance."""
-    request = f"Draw {height}x{width}, palette {palette_words(palette)}: {caption}".rstrip()
+    """Chat messages that ask for one drawing. An empty caption keeps size and palette, for guidance.
+
+    Where the palette is given, the caption's colour words are followed by their symbols; see `data_prep.legend`.
+    """
+    colours = "" if palette is None else legend(caption, palette)
+    request = f"Draw {height}x{width}, palette {palette_words(palette)}: {caption}".rstrip() + (
+        f" ({colours})" if colours else ""
+    )
     return [{"role": "system", "content": SYSTEM_PROMPT}, {"role": "user", "content": request}]

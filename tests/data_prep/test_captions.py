@@ -86,7 +86,7 @@ def test_the_article_fits(sample):
 def test_messages_name_size_and_palette():
     system, user = messages("a red crab", 16, 24, named("reef64"))
     assert system == {"role": "system", "content": SYSTEM_PROMPT}
-    assert user == {"role": "user", "content": "Draw 16x24, palette reef64: a red crab"}
+    assert user == {"role": "user", "content": "Draw 16x24, palette reef64: a red crab (red=ßàáâãåæ)"}
 
 
 def test_an_empty_caption_keeps_size_and_palette():
