@@ -1,12 +1,24 @@
 """Words: zones, categories, attributes; captions into prompts. `messages` is the only prompt rendering there is."""
 
+import hashlib
+import json
+from functools import cache
+
 from data_prep.legend import legend
-from data_prep.palette import Palette
+from data_prep.palette import Palette, named
 
 ZONES = ("shallows", "twilight", "midnight", "abyss", "hadal")
 CATEGORIES = ("reef_fish", "grazer", "coral", "jellyfish", "cephalopod", "abyssal")
 CELLS = tuple((zone, category) for zone in ZONES for category in CATEGORIES)  # the 30 cells of the coverage table
 SYSTEM_PROMPT = "You draw pixel art. Answer with one JSON object."
+
+
+@cache
+def prompt_hash() -> str:
+    """SHA-256 of how prompts are rendered: an adapter draws what it is asked for only when it is asked as in training."""
+    palettes = named("reef64"), Palette("free", ("000000", "ff0000")), None
+    asked = [messages(caption, 8, 9, palette) for palette in palettes for caption in ("", "a red and azure crab")]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
 def palette_words(palette: Palette | None) -> str:

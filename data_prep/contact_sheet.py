@@ -23,15 +23,17 @@ def contact_sheet(
     scale: int = 4,
     background: tuple[int, int, int] = BACKGROUND,
     captions: Sequence[str] | None = None,
+    caption_lines: int = 1,
 ):
     """Sprites or (H, W, 4) uint8 pictures in rows of `columns`, each pixel `scale` pixels wide → RGB PIL.Image.
 
-    Sprites of several sizes share one slot size. captions: one a sprite, cut to the slot's width.
+    Sprites of several sizes share one slot size. captions: one a sprite, broken into `caption_lines` and cut to the slot's width.
     """
     from PIL import Image, ImageDraw
 
     pictures = [_picture(sprite, scale) for sprite in sprites]
-    width, height = _slot(pictures, captions is not None)
+    text_lines = 0 if captions is None else caption_lines
+    width, height = _slot(pictures, text_lines)
     rows = -(-len(pictures) // columns)
     size = (columns * (width + GAP) + GAP, max(1, rows) * (height + GAP) + GAP)
     sheet = Image.new("RGB", size, background)
@@ -39,8 +41,8 @@ def contact_sheet(
     for index, picture in enumerate(pictures):
         x, y = GAP + index % columns * (width + GAP), GAP + index // columns * (height + GAP)
         sheet.paste(picture, (x + (width - picture.width) // 2, y), picture)
-        if captions is not None:
-            draw.text((x, y + height - _LINE), fit_text(captions[index], width), fill=INK, font=_font())
+        for number, text in enumerate(broken_text(captions[index], width, text_lines) if text_lines else ()):
+            draw.text((x, y + height - (text_lines - number) * _LINE), text, fill=INK, font=_font())
     return sheet
 
 
@@ -93,6 +95,18 @@ def fit_text(text: str, width: int) -> str:
     return text + "…"
 
 
+def broken_text(text: str, width: int, lines: int) -> list[str]:
+    """The text in at most `lines` lines of at most `width` pixels, broken between words; the last one is cut like `fit_text`."""
+    font, found, words = _font(), [], text.split()
+    while words and len(found) < lines - 1:
+        count = 1
+        while count < len(words) and font.getlength(" ".join(words[: count + 1])) <= width:
+            count += 1
+        found.append(fit_text(" ".join(words[:count]), width))
+        words = words[count:]
+    return [*found, fit_text(" ".join(words), width)] if words else found
+
+
 def _picture(sprite: Sprite | np.ndarray, scale: int):
     from PIL import Image
 
@@ -100,11 +114,11 @@ def _picture(sprite: Sprite | np.ndarray, scale: int):
     return Image.fromarray(rgba.repeat(scale, 0).repeat(scale, 1), "RGBA")
 
 
-def _slot(pictures: Sequence, has_captions: bool) -> tuple[int, int]:
-    """(width, height) that hold every picture, with a line of text below if there is one."""
+def _slot(pictures: Sequence, text_lines: int) -> tuple[int, int]:
+    """(width, height) that hold every picture, with so many lines of text below."""
     width = max([picture.width for picture in pictures], default=1)
     height = max([picture.height for picture in pictures], default=1)
-    return width, height + (_LINE + 2 if has_captions else 0)
+    return width, height + (text_lines * _LINE + 2 if text_lines else 0)
 
 
 def _axis(known: Sequence[str], seen: Iterable[str]) -> list[str]:

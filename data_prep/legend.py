@@ -7,7 +7,7 @@ Without it a LoRA learnt nothing of captions from thousands of sprites. It says 
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def symbols_of_hue(palette: Palette, hue: str) -> str:
     return "".join(ALPHABET[entry + 1] for entry in entries)
 
 
-@cache
+@lru_cache(256)
 def _hues_of(palette: Palette) -> tuple[str, ...]:
     return tuple(_hues(palette.oklab))
 
