@@ -5,6 +5,7 @@ pixelreef.json       sizes, palettes, tasks, base model (hub id, SHA-256), hashe
 palette.json         the palette it draws with     chat_template.jinja   the template it was trained with
 recipe.yaml          every key that was set        metrics.json          what was measured
 README.md            model card                  training_log.jsonl    loss, speed and memory over the steps
+samples.jsonl        scores of what it drew while it trained; training.png: both as a chart; samples.png: the drawings
 """
 
 import json
@@ -12,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +21,10 @@ import yaml
 
 from data_prep.errors import InputError
 from data_prep.palette import Palette
+from finetune.base_models import PACKAGED
 
 FACTS, METRICS, LOG = "pixelreef.json", "metrics.json", "training_log.jsonl"
+SAMPLES, CHART, SHEET = "samples.jsonl", "training.png", "samples.png"
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class AdapterFacts:
     sprites_seen: int
     licences: tuple[str, ...]
     attributions: tuple[str, ...]
+    prompt_hash: str = ""  # `captions.prompt_hash`; '' in adapters from before prompts had a legend of colours
+    tokenizer_hash: str = ""  # `CellTokens.hash`; '' in adapters from before it was kept
 
     @classmethod
     def load(cls, folder: Path) -> "AdapterFacts":
@@ -67,11 +73,13 @@ def load_palette(folder: Path) -> Palette:
 
 
 def write_adapter(
-    folder: Path, model, chat_template: str, palette: Palette, facts: AdapterFacts, recipe: dict, metrics: dict, log: str = ""
-) -> None:
+    folder: Path, model, chat_template: str, palette: Palette, facts: AdapterFacts, recipe: dict, metrics: dict,
+    beside: Mapping[str, bytes] | None = None,
+) -> None:  # fmt: skip
     """Writes the whole folder beside its place and renames it: there is never half an adapter.
 
-    model: a PeftModel; its LoRA weights are stored in bfloat16. Raises InputError when the place is taken.
+    model: a PeftModel; its LoRA weights are stored in bfloat16. beside: file name → content of further files (logs, pictures).
+    Raises InputError when the place is taken.
     """
     if folder.exists():
         raise InputError(f"{folder}: exists; remove it or choose another output_dir")
@@ -85,8 +93,8 @@ def write_adapter(
         (staging / "chat_template.jinja").write_text(chat_template)
         (staging / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=True))
         (staging / "README.md").write_text(model_card(facts, metrics))
-        if log:
-            (staging / LOG).write_text(log)
+        for name, content in (beside or {}).items():
+            (staging / name).write_bytes(content)
         staging.chmod(0o755)
         (staging / "adapter_model.safetensors").chmod(0o644)
         os.replace(staging, folder)
@@ -118,27 +126,74 @@ def _save_lora(model, folder: Path, base_hub_id: str) -> None:
         config.base_model_name_or_path = before
 
 
-def model_card(facts: AdapterFacts, metrics: dict) -> str:
-    """README.md with the fields that the hub expects; every figure comes out of `metrics`.
+def card_header(facts: AdapterFacts, library: str, relation: str, tags: list[str], results: list | None = None) -> str:
+    """The fields that the hub reads, as YAML. relation: to the base model, 'adapter' or 'finetune'; results: EvalResults.
 
-    No licence is claimed for the whole: it follows from the base model's and from the data's, which are named.
+    Data sets are named in the text alone, since that field takes the hub's ids.
     """
-    header = {"base_model": facts.base_hub_id, "library_name": "peft", "pipeline_tag": "text-generation"}
-    header |= {"tags": ["pixel-art", "lora", "pixelreef"]}
+    from huggingface_hub import ModelCardData
+
+    fields = {"base_model": facts.base_hub_id, "base_model_relation": relation, "library_name": library, "language": "en"}
+    fields |= {"pipeline_tag": "text-generation", "license": _base_licence(facts), "tags": ["pixel-art", "pixelreef", *tags]}
+    named = {"model_name": facts.name, "eval_results": results} if results else {}
+    return ModelCardData(**fields, **named).to_yaml() + "\n"
+
+
+def _base_licence(facts: AdapterFacts) -> str | None:
+    """The hub's name of the base model's licence, where it is known."""
+    return next((p.licence.lower() for p in PACKAGED.values() if p.hub_id == facts.base_hub_id), None)
+
+
+def model_card(facts: AdapterFacts, metrics: dict) -> str:
+    """README.md with the fields that the hub expects; every figure comes out of `metrics`."""
+    from huggingface_hub import EvalResult
+
     sizes = ", ".join(f"{h}x{w}" for h, w in facts.sizes)
     before, after = metrics["before"], metrics["after"]
+    shown = [key for key in after if key != "sprites"]
+    data = {"task_type": "text-generation", "dataset_type": "pixelreef", "dataset_split": "validation"}
+    data |= {"dataset_name": f"sprites {facts.dataset_hash[:12]}"}
+    results = [EvalResult(metric_type=key, metric_value=round(after[key], 4), **data) for key in shown]
     lines = [
-        f"---\n{yaml.safe_dump(header)}---\n\n# {facts.name}\n",
+        f"---\n{card_header(facts, 'peft', 'adapter', ['lora'], results)}---\n\n# {facts.name}\n",
         f"A LoRA that draws sprites of {sizes} as grid text. Trained on {facts.sprites_seen} sprites.\n",
         f"Base: `{facts.base_hub_id}` (SHA-256 of the weights used: `{facts.base_sha256 or 'from the hub'}`).",
         f"Palette hash: `{facts.palette_hash}`. Dataset hash: `{facts.dataset_hash}`.\n",
         "| metric | before | after |\n|---|---|---|",
-        *(f"| {key} | {before[key]:.4f} | {after[key]:.4f} |" for key in after if key != "sprites"),
+        *(f"| {key} | {before[key]:.4f} | {after[key]:.4f} |" for key in shown),
         f"\nOn {after['sprites']} validation sprites, seed {metrics['seed']}. Use the chat template of this folder.",
-        f"\nData licences: {', '.join(facts.licences)}. Attribution:\n",
-        *(f"- {attribution}" for attribution in facts.attributions),
+        *training_story(metrics),
+        *data_terms(facts),
     ]
     return "\n".join(lines) + "\n"
+
+
+def training_story(metrics: dict) -> list[str]:
+    """Chart and drawings of the training, and which checkpoint this is; nothing for an adapter that drew none on its way."""
+    kept = metrics.get("kept")
+    if not kept or not kept["drawn_at"]:
+        return []
+    return [
+        f"\n![bits per pixel and what the drawings are worth, over the steps]({CHART})\n",
+        f"These are the weights of step {kept['step']} of {kept['last']['step']}: {kept['why']}. What they draw for captions of "
+        f"the validation split, first tries:\n\n![drawings]({SHEET})",
+    ]
+
+
+def data_terms(facts: AdapterFacts) -> list[str]:
+    """What a card says of licences: the base model's and the sprites' hold beside each other."""
+    base = _base_licence(facts) or "not known here, see its own card"
+    lines = [f"\nLicence of the base model: {base}. Data licences: {', '.join(facts.licences)}. Attribution:\n"]
+    return lines + [f"- {attribution}" for attribution in facts.attributions]
+
+
+def write_cards(adapters: Path) -> None:
+    """Writes the README.md of every adapter anew, from its own files."""
+    for folder in sorted(path.parent for path in adapters.glob(f"*/{FACTS}")):
+        card = model_card(AdapterFacts.load(folder), json.loads((folder / METRICS).read_text()))
+        staging = folder / ".README.md"
+        staging.write_text(card)
+        os.replace(staging, folder / "README.md")
 
 
 def write_index(adapters: Path) -> Path:
@@ -157,5 +212,6 @@ def write_index(adapters: Path) -> Path:
     return path
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # every card and the index
+    write_cards(Path(*sys.argv[1:2]))
     print(write_index(Path(*sys.argv[1:2])))

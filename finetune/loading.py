@@ -1,0 +1,91 @@
+"""An adapter on its base model, and what is refused: pickles, another base, another palette, a changed tokenizer."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.captions import prompt_hash
+from data_prep.errors import InputError
+from data_prep.palette import Palette
+from finetune.adapter_folder import AdapterFacts, load_palette, read_template
+from finetune.base_models import PACKAGED, BaseModel, load_model, load_tokenizer, resolve
+from finetune.cell_tokens import CellTokens
+from finetune.merging import merged, wrapped
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """model: what `load_adapted` says; tokens: with the chat template that the adapter was trained with."""
+
+    model: object
+    tokens: CellTokens
+    facts: AdapterFacts
+    palette: Palette
+    base: BaseModel
+
+
+def load_adapted(adapter: Path, base: str | None = None, dtype: str = "bfloat16", merge: bool = False) -> Adapted:
+    """Loads an adapter's folder on its base model.
+
+    base: by default the packaged model that the adapter names, or its hub id. merge: the model is the base with the LoRA in
+    its weights (a quantised one excepted), which draws faster and needs no PEFT; else a PeftModel. Raises InputError, before
+    any weights are read, for a folder that is no adapter of ours or does not belong to this base, palette or tokenizer.
+    """
+    from safetensors import SafetensorError
+
+    facts, palette = AdapterFacts.load(adapter), load_palette(adapter)
+    check_files(adapter)
+    if palette.hash != facts.palette_hash:
+        raise InputError(f"adapter {adapter}: palette.json holds another palette ({palette.name!r}) than it was trained on")
+    if facts.prompt_hash != prompt_hash():
+        raise InputError(
+            f"adapter {adapter}: was trained with other prompts than these; train it again"
+        )
+    found = resolve(base or packaged_name(facts))
+    check_base(facts, found)
+    tokenizer = load_tokenizer(found)
+    tokenizer.chat_template = read_template(adapter)
+    tokens = CellTokens(tokenizer)
+    if facts.tokenizer_hash not in ("", tokens.hash):
+        raise InputError(f"adapter {adapter}: tokenizer or chat template are not those it was trained with ({found.location})")
+    model = load_model(found, dtype)
+    try:
+        model = merged(model, adapter) if merge else wrapped(model, adapter)
+    except (OSError, ValueError, RuntimeError, AttributeError, KeyError, SafetensorError) as error:
+        why = str(error).strip().splitlines()[0][:200]
+        raise InputError(f"adapter {adapter}: does not fit base model {found.location}: {why}") from error
+    return Adapted(model, tokens, facts, palette, found)
+
+
+def check_files(adapter: Path) -> None:
+    """Raises InputError for weights that are not safetensors, and for what is no plain LoRA of a causal model."""
+    if not (adapter / "adapter_model.safetensors").is_file():
+        pickled = sorted(path.name for path in adapter.glob("*.bin"))
+        why = f"; {pickled[0]} is a pickle and is not read, save it as safetensors" if pickled else ""
+        raise InputError(f"adapter {adapter}: has no adapter_model.safetensors{why}")
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text())
+        kind = config["peft_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"adapter {adapter}: adapter_config.json is missing or damaged: {error!r}") from error
+    if kind != "LORA" or config.get("auto_mapping"):
+        raise InputError(f"adapter {adapter}: adapter_config.json describes {kind}; only a LoRA is loaded")
+
+
+def check_base(facts: AdapterFacts, base: BaseModel) -> None:
+    """Raises InputError for another base than the adapter's.
+
+    It is the same by the SHA-256 of its weights, by its hub id, or, since a download has another hash than a converted
+    GGUF file, by a folder that is named like the model on the hub.
+    """
+    same = base.sha256 and base.sha256 == facts.base_sha256
+    if not same and base.hub_id not in (facts.base_hub_id, facts.base_hub_id.rpartition("/")[2]):
+        raise InputError(
+            f"adapter {facts.name}: was trained on {facts.base_hub_id} (SHA-256 {facts.base_sha256[:12] or 'unknown'}), not on "
+            f"{base.hub_id} ({base.sha256[:12] or 'unknown'}); give its base model, in a folder of the same name"
+        )
+
+
+def packaged_name(facts: AdapterFacts) -> str:
+    """The packaged name of an adapter's base, or its hub id."""
+    return next((name for name, package in PACKAGED.items() if package.sha256 == facts.base_sha256), facts.base_hub_id)
