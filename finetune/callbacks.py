@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import resource
 import time
 from pathlib import Path
@@ -10,9 +11,10 @@ from transformers import TrainerCallback
 
 
 class StepLine(TrainerCallback):
-    """Prints and logs step, loss, bits per token, sprites/s, tokens/s, peak memory and the time left.
+    """Prints and logs step, loss, bits per pixel, sprites/s, tokens/s, peak memory and the time left.
 
-    Only the first process speaks.
+    Bits are those of the steps with the restricted head since the last line, the few per mille of mass that lie on other
+    allowed tokens included; None where there was no such step. Only the first process speaks.
     """
 
     def __init__(self, log_path: Path, sprites_per_step: int):
@@ -23,11 +25,8 @@ class StepLine(TrainerCallback):
         self.started, self.first_step, self.seconds_before = time.perf_counter(), state.global_step, 0.0
         if not state.is_world_process_zero:
             return
-        # a kill can tear the last line off; what it said will be said again
-        lines = self.log_path.read_text().rpartition("\n")[0].splitlines() if self.log_path.exists() else []
-        kept = [row for row in map(json.loads, lines) if row["step"] <= state.global_step]
+        kept = rows_until(self.log_path, state.global_step)
         self.seconds_before = kept[-1]["seconds"] if kept else 0.0
-        self.log_path.write_text("".join(json.dumps(row) + "\n" for row in kept))
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if not state.is_world_process_zero or "loss" not in logs:
@@ -35,8 +34,9 @@ class StepLine(TrainerCallback):
         row = self._row(state, logs)
         with open(self.log_path, "a") as file:
             file.write(json.dumps(row) + "\n")
+        bits = "–" if row["bits_per_pixel"] is None else f"{row['bits_per_pixel']:.3f}"
         print(
-            f"step {row['step']}/{state.max_steps}  loss {row['loss']:.4f}  {row['bits_per_token']:.3f} bits/token  "
+            f"step {row['step']}/{state.max_steps}  loss {row['loss']:.4f}  {bits} bits/pixel  "
             f"{row['sprites_per_second']:.2f} sprites/s  {row['tokens_per_second']:.0f} tok/s  "
             f"{row['memory_gb']:.1f} GB  {row['seconds_left']:.0f} s left",
             flush=True,
@@ -50,6 +50,7 @@ class StepLine(TrainerCallback):
             "sprites": state.global_step * self.sprites_per_step,
             "loss": logs["loss"],
             "bits_per_token": logs["loss"] / math.log(2),
+            "bits_per_pixel": logs.get("bits_per_pixel"),
             "grad_norm": logs.get("grad_norm"),
             "learning_rate": logs.get("learning_rate"),
             "seconds": round(self.seconds_before + seconds, 2),
@@ -58,6 +59,16 @@ class StepLine(TrainerCallback):
             "memory_gb": peak_memory_gb(),
             "seconds_left": seconds / steps * (state.max_steps - state.global_step),
         }
+
+
+def rows_until(path: Path, step: int) -> list[dict]:
+    """Cuts a log back to the rows of steps up to `step`, and returns them; later ones will be written again."""
+    lines = path.read_text().rpartition("\n")[0].splitlines() if path.exists() else []  # a kill can tear the last one off
+    kept = [row for row in map(json.loads, lines) if row["step"] <= step]
+    staging = path.with_name(f".{path.name}")
+    staging.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    os.replace(staging, path)
+    return kept
 
 
 def peak_memory_gb() -> float:

@@ -4,6 +4,7 @@ Everything here is what stock tokenisation gives: `tokenizer(text)` equals `Cell
 its end-of-turn token, and a tokenizer for which that fails is refused.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -79,6 +80,12 @@ class CellTokens:
                 raise InputError(
                     "tokenizer: it merges symbols of the alphabet with their neighbours; a grid cannot be one token a pixel"
                 )
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of what training reads from the tokenizer: ids of the symbols, of the structure and the chat template."""
+        ids = [*self.symbol_ids.tolist(), *self._ids(ROW_SEPARATOR), *self._ids(END), self.end_id, len(self.tokenizer)]
+        return hashlib.sha256(json.dumps([ids, self.tokenizer.chat_template]).encode()).hexdigest()
 
     def schedule(self, palette: Palette, height: int, width: int) -> Schedule:
         """The schedule of a drawing whose palette is given by name or spelt out."""

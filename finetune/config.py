@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
@@ -30,8 +31,14 @@ class Recipe:
     random_init: bool = field(default=False, metadata={"help": "random weights in the base's shape: for speed and memory only"})
     start_from: str = field(default="", metadata={"help": "adapter folder whose weights training goes on from; else fresh ones"})
     full_head_every: int = field(default=8, metadata={"help": "every n-th step takes the full-vocabulary loss; 1: all do"})
-    first_use_weight: float = field(default=1.0, metadata={"help": "weight of each colour's first pixel in restricted steps"})
-    eval_sprites: int = field(default=64, metadata={"help": "validation sprites that are measured before and after"})
+    processes: int = field(default=0, metadata={"help": "how many processes this must run on, else it is refused; 0: any"})
+    eval_sprites: int = field(default=64, metadata={"help": "validation sprites to measure before, after and with drawings"})
+    draw_prompts: int = field(default=12, metadata={"help": "validation captions that are drawn and scored on the way; 0: none"})
+    draw_every: int = field(default=0, metadata={"help": "steps from one such drawing to the next; 0: at every checkpoint"})
+    keep: str = field(default="best", metadata={"help": "which checkpoint becomes the adapter: best (by guide score) or last"})
+    augment_flip: float = field(default=0.0, metadata={"help": "share of training sprites that are mirrored, words too"})
+    augment_hue: float = field(default=0.0, metadata={"help": "share whose hue ramps change places, colour words too"})
+    augment_palette: float = field(default=0.0, metadata={"help": "share whose free palette is put in another order"})
 
 
 @dataclass
@@ -48,6 +55,7 @@ class GridSFTConfig(SFTConfig):
     save_total_limit: int | None = 2
     ddp_find_unused_parameters: bool | None = False  # every LoRA weight takes part in every step
     disable_tqdm: bool | None = True  # the step line says more
+    logging_nan_inf_filter: bool = False  # it hides them; the trainer stops instead
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class RunConfig:
 
     def published(self, base_name: str) -> dict:
         """What was asked for, without the places of this machine: the recipe that travels with an adapter."""
-        asked = {key: value for key, value in self.given.items() if key != "output_dir"}
+        asked = {key: value for key, value in self.given.items() if key not in ("output_dir", "processes")}
         names = {"dataset": Path(self.recipe.dataset).name, "model_name_or_path": base_name}
         return asked | names | ({"start_from": self.start.name} if self.start else {})
 
@@ -79,6 +87,7 @@ class RunConfig:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
+KEPT = BEST, LAST = "best", "last"
 SHAPE_OF_LORA = {"lora_r", "lora_alpha", "lora_target_modules", "use_rslora", "use_dora"}
 DATACLASSES = (Recipe, GridSFTConfig, ModelConfig)
 
@@ -109,12 +118,40 @@ def parse(arguments: list[str]) -> RunConfig:
         raise InputError("recipe: model_name_or_path is missing; give a packaged name, a folder, a GGUF file or a hub id")
     if recipe.full_head_every < 1:
         raise InputError(f"recipe: full_head_every is {recipe.full_head_every}; it takes 1 or more")
-    if not 0 < recipe.first_use_weight < float("inf"):
-        raise InputError(f"recipe: first_use_weight is {recipe.first_use_weight}; it takes a number above 0")
+    _check_ours(recipe, training)
+    _check_processes(recipe, training)
     values = {name: getattr(part, name) for part in (recipe, training, model) for name in names if hasattr(part, name)}
     plain = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
     start = _start(recipe.start_from, names) if recipe.start_from else None
     return RunConfig(recipe, training, model, plain, content_hash(Path(recipe.dataset)), start)
+
+
+def _check_ours(recipe: Recipe, training: GridSFTConfig) -> None:
+    """Raises InputError for values that drawing, choosing and augmenting do not take."""
+    for key in ("augment_flip", "augment_hue", "augment_palette"):
+        if not 0 <= getattr(recipe, key) <= 1:
+            raise InputError(f"recipe: {key} is {getattr(recipe, key)}; it takes a share, 0 to 1")
+    for key in ("draw_prompts", "draw_every"):
+        if getattr(recipe, key) < 0:
+            raise InputError(f"recipe: {key} is {getattr(recipe, key)}; it takes 0 or more")
+    if recipe.keep not in KEPT:
+        raise InputError(f"recipe: keep is {recipe.keep!r}; it takes {' or '.join(KEPT)}")
+    if "tensorboard" in training.report_to and not find_spec("tensorboard"):
+        raise InputError("recipe: report_to names tensorboard, which is not installed: pip install pixelreef[tensorboard]")
+
+
+def _check_processes(recipe: Recipe, training: GridSFTConfig) -> None:
+    """Raises InputError when there are others than were asked for, or one that would spread over several GPUs."""
+    if recipe.processes not in (0, training.world_size):
+        raise InputError(
+            f"processes is {recipe.processes}, but {training.world_size} run(s); some ways to call accelerate launch silently "
+            "start one: take a configuration in finetune/accelerate/"
+        )
+    if training.n_gpu > 1:
+        raise InputError(
+            f"one process sees {training.n_gpu} GPUs: set CUDA_VISIBLE_DEVICES=0, or start one process a GPU with a "
+            "configuration in finetune/accelerate/"
+        )
 
 
 def _start(folder: str, names: set[str]) -> AdapterFacts:

@@ -1,21 +1,28 @@
 """From a resolved recipe to a trainer that is ready to run, and from a trained one to its adapter folder."""
 
-import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from data_prep import grid_text
+from data_prep.augment import Augmentation
+from data_prep.captions import prompt_hash
 from data_prep.errors import InputError
 from data_prep.palette import Palette
-from finetune.adapter_folder import LOG, AdapterFacts, load_palette, write_adapter
+from finetune.adapter_folder import LOG, AdapterFacts, load_palette, read_template, write_adapter
+from finetune.augmented import AugmentingCollator, Epochs, gives_palette, row_sprite
 from finetune.base_models import PACKAGED, BaseModel, load_model, load_tokenizer, resolve
 from finetune.callbacks import StepLine, peak_memory_gb
 from finetune.cell_tokens import CellTokens
-from finetune.config import RunConfig
+from finetune.chart import read_rows
+from finetune.checkpoints import checkpoints, last_whole
+from finetune.config import LAST, RunConfig
+from finetune.keep import keep, story
 from finetune.likelihood import Query, likelihoods
-from finetune.trainer import GridCollator, GridSFTTrainer, tokenise
+from finetune.samples import Samples, Taste
+from finetune.trainer import ROW, GridCollator, GridSFTTrainer, keep_differentiable, refuse_transformed_logits, tokenise
 
 RECIPE_MARK = "recipe_hash"  # file in output_dir that says whose checkpoints lie there
 MASSES = ("allowed_mass", "separator_probability", "end_probability")
@@ -47,7 +54,26 @@ def load_run(config: RunConfig) -> "Run":
         raise InputError(
             f"start_from {config.recipe.start_from}: was trained on {config.start.base_hub_id}, not on {base.hub_id}"
         )
-    return Run(config, base, tokens, data, load_palette(folder))
+    palette = load_palette(folder)
+    first = data["train"][0]
+    if first["task"] == "draw":
+        gives_palette(first, row_sprite(first, palette))
+    if config.start:
+        _check_start(config, tokens, palette)
+    return Run(config, base, tokens, data, palette)
+
+
+def _check_start(config: RunConfig, tokens: CellTokens, palette: Palette) -> None:
+    """Raises InputError when the adapter to go on from draws in another palette or was told otherwise what to draw."""
+    start = Path(config.recipe.start_from)
+    if config.start.palette_hash != palette.hash:
+        raise InputError(
+            f"start_from {start}: draws in palette {load_palette(start).name!r}, not in the dataset's {palette.name!r}"
+        )
+    if read_template(start) != tokens.tokenizer.chat_template:
+        raise InputError(f"start_from {start}: was trained with another chat template than this base model's tokenizer has")
+    if not (start / "adapter_model.safetensors").is_file():
+        raise InputError(f"start_from {start}: has no adapter_model.safetensors; pickled weights are not read")
 
 
 @dataclass(frozen=True)
@@ -60,25 +86,48 @@ class Run:
     data: object  # DatasetDict
     palette: Palette
 
-    def trainer(self) -> GridSFTTrainer:
-        """The trainer, its model and its adapter. Seeds are set by TRL before LoRA is built."""
+    def trainer(self, taste: Taste | None = None) -> GridSFTTrainer:
+        """The trainer, its model and its adapter. Seeds are set by TRL before LoRA is built. taste: what draws and scores."""
         from transformers import PrinterCallback
 
         args = self.config.training
         model, lora = self.model_and_lora()
+        keep_differentiable(model)
+        refuse_transformed_logits(model)
+        collator, callbacks = self._collator(), self._callbacks(taste)
+        if isinstance(collator, AugmentingCollator):
+            callbacks.append(Epochs(collator))
         trainer = GridSFTTrainer(
             model=model,
             args=args,
             train_dataset=self.tokenised("train"),
             processing_class=self.tokens.tokenizer,
-            data_collator=GridCollator(self.tokens.tokenizer.pad_token_id or self.tokens.end_id),
+            data_collator=collator,
             peft_config=lora,
-            callbacks=[StepLine(Path(args.output_dir) / LOG, self.sprites_per_step)],
+            callbacks=callbacks,
             allowed_ids=self.tokens.allowed_ids([self.palette]),
             full_head_every=self.config.recipe.full_head_every,
         )
         trainer.remove_callback(PrinterCallback)  # the step line says it already
         return trainer
+
+    def _collator(self):
+        """Pads a batch; where the recipe augments, changes its sprites first."""
+        collator, recipe = GridCollator(self.tokens.tokenizer.pad_token_id or self.tokens.end_id), self.config.recipe
+        augmentation = Augmentation(recipe.augment_flip, recipe.augment_hue, recipe.augment_palette)
+        if not augmentation:
+            return collator
+        return AugmentingCollator(
+            collator, self.data["train"], self.tokens, self.palette, augmentation, self.config.training.seed
+        )
+
+    def _callbacks(self, taste: Taste | None) -> list:
+        out, recipe = Path(self.config.training.output_dir), self.config.recipe
+        callbacks = [StepLine(out / LOG, self.sprites_per_step)]
+        if taste is not None:
+            chooses = recipe.keep != LAST
+            callbacks.append(Samples(out, taste, self.measure_model, recipe.draw_every, chooses, self.sprites_per_step))
+        return callbacks
 
     @property
     def sprites_per_step(self) -> int:
@@ -112,29 +161,40 @@ class Run:
     def tokenised(self, split: str):
         """input_ids and labels of a split; only what the trainer reads is kept."""
         data = self.data[split]
-        settings = {"tokens": self.tokens, "first_use_weight": self.config.recipe.first_use_weight}
-        return data.map(tokenise, fn_kwargs=settings, remove_columns=data.column_names)
+        # a cached result would outlive a change of `tokenise`: its code is no part of the cache's key
+        options = {"remove_columns": data.column_names, "load_from_cache_file": False}
+        mapped = data.map(tokenise, fn_kwargs={"tokens": self.tokens}, **options)
+        return mapped.add_column(ROW, np.arange(len(mapped)))
 
     def claim(self) -> str | None:
         """Makes `output_dir` this recipe's own; returns its last whole checkpoint. Raises InputError for another recipe's."""
         out = Path(self.config.training.output_dir)
         out.mkdir(parents=True, exist_ok=True)
-        checkpoints = sorted(out.glob("checkpoint-*"), key=lambda path: int(path.name.removeprefix("checkpoint-")))
         mark = out / RECIPE_MARK
-        if (mark.read_text() if mark.exists() else None) != self.config.hash and checkpoints:
-            raise InputError(f"{out}: holds the checkpoints of another recipe; choose another output_dir or remove it")
-        mark.write_text(self.config.hash)
-        # The Trainer writes this file last, so a checkpoint that was torn by a kill lacks it.
-        whole = [path for path in checkpoints if (path / "trainer_state.json").is_file()]
-        return str(whole[-1]) if whole else None
+        wanted = f"{self.config.hash}\n{self.base.sha256}\n{self.tokens.hash}\n"
+        found = mark.read_text() if mark.exists() else ""
+        if found != wanted and checkpoints(out):
+            other = "recipe" if found.split("\n")[0] != self.config.hash else "base model or tokenizer"
+            raise InputError(f"{out}: holds the checkpoints of another {other}; choose another output_dir or remove it")
+        if found != wanted:  # several processes come by here at once
+            staging = mark.with_name(f".{RECIPE_MARK}-{os.getpid()}")
+            staging.write_text(wanted)
+            os.replace(staging, mark)
+        whole = last_whole(out)
+        return str(whole) if whole else None
 
     def measure(self, trainer) -> dict[str, float]:
-        """Means over some validation sprites, the same each time; every process measures, so that none waits."""
+        """`measure_model` of what a trainer trains; every process measures, so that none waits."""
+        model = trainer.accelerator.unwrap_model(trainer.model).eval()
+        found = self.measure_model(model)
+        model.train()
+        return found
+
+    def measure_model(self, model) -> dict[str, float]:
+        """Means over some validation sprites, the same each time."""
         shuffled = self.data["validation"].shuffle(seed=0)
         rows = shuffled.select(range(min(self.config.recipe.eval_sprites, len(shuffled))))
-        model = trainer.accelerator.unwrap_model(trainer.model).eval()
         found = list(likelihoods(model, (self._query(row) for row in rows)))
-        model.train()
         if not found:
             raise InputError(f"dataset {self.config.recipe.dataset}: no validation sprites")
         means = {key: float(np.mean([getattr(one, key) for one in found])) for key in MASSES}
@@ -146,19 +206,24 @@ class Run:
         schedule = self.tokens.schedule(sprite.palette, sprite.height, sprite.width)
         return Query(self.tokens.prompt_ids(row["prompt"]), schedule, sprite.grid)
 
+    def keep(self, trainer) -> dict:
+        """Gives the model the weights that the recipe keeps; returns which and why."""
+        return keep(trainer, self.config.recipe.keep)
+
     def write(self, folder: Path, trainer, measured: dict) -> None:
         """Writes the adapter folder."""
-        log = folder.parent / LOG
-        log = log.read_text() if log.exists() else ""
-        rows = [json.loads(line) for line in log.splitlines()]  # of all legs of a run that was stopped and went on
+        rows = read_rows(folder.parent / LOG)  # of all legs of a run that was stopped and went on
         memory = max([peak_memory_gb(), *(row["memory_gb"] for row in rows)])
         seconds = max([0.0, *(row["seconds"] for row in rows)])
         metrics = {**measured, "seed": self.config.training.seed, "peak_memory_gb": memory, "train_seconds": seconds}
         model = trainer.accelerator.unwrap_model(trainer.model)
         template = self.tokens.tokenizer.chat_template
-        write_adapter(folder, model, template, self.palette, self.facts(trainer), self.resolved(), metrics, log)
+        beside = story(folder.parent, measured["kept"])
+        facts = self.facts(measured["kept"]["step"])
+        write_adapter(folder, model, template, self.palette, facts, self.resolved(), metrics, beside)
 
-    def facts(self, trainer) -> AdapterFacts:
+    def facts(self, step: int) -> AdapterFacts:
+        """Of the weights that step made."""
         args, train, start = self.config.training, self.data["train"], self.config.start
         sizes = sorted(set(zip(train["height"], train["width"], strict=True)))
         return AdapterFacts(
@@ -168,11 +233,11 @@ class Run:
             recipe_hash=self.config.hash,
             dataset_hash=self.config.dataset_hash,
             palette_hash=self.palette.hash,
+            prompt_hash=prompt_hash(),
+            tokenizer_hash=self.tokens.hash,
             sizes=tuple(sizes),
             tasks=tuple(sorted(set(train["task"]))),
-            # resumed at its very end, the Trainer counts one step more than it was asked for
-            sprites_seen=min(trainer.state.global_step, trainer.state.max_steps) * self.sprites_per_step
-            + (start.sprites_seen if start else 0),
+            sprites_seen=step * self.sprites_per_step + (start.sprites_seen if start else 0),
             licences=tuple(sorted({*train["licence"], *(start.licences if start else ())})),
             attributions=tuple(sorted({*train["attribution"], *(start.attributions if start else ())} - {""})),
         )

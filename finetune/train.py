@@ -22,12 +22,12 @@ def main(arguments: list[str]) -> int:
 
 
 def train(arguments: list[str]) -> None:
-    """The whole run, from arguments to the adapter's folder."""
+    """The whole run, from arguments to the adapter's folder. A run that does not fit in memory is an InputError with advice."""
     from finetune.quiet import quieten
 
     quieten()
-    from finetune.adapter_folder import round_lora
     from finetune.config import parse
+    from finetune.memory_advice import advised, check_memory
     from finetune.setup import finished_adapter, load_run
 
     config = parse(arguments)
@@ -36,19 +36,46 @@ def train(arguments: list[str]) -> None:
         print(f"{folder}: finished already with this recipe; reused")
         return
     run = load_run(config)
+    check_memory(run)
+    with advised(run):
+        fit(run, folder)
+
+
+def fit(run, folder: Path) -> None:
+    """Measures, trains from the last checkpoint on, measures again and writes the adapter."""
+    from finetune.adapter_folder import round_lora
+
     checkpoint = run.claim()
-    trainer = run.trainer()
+    trainer = run.trainer(_taste(run))
     say = trainer.accelerator.print
-    say(f"{run.base.hub_id}: {len(run.data['train']):,} training sprites; measuring {config.recipe.eval_sprites} held-out ones")
+    say(
+        f"{run.base.hub_id}: {len(run.data['train']):,} training sprites on {trainer.args.world_size} process(es), "
+        f"{run.sprites_per_step} a step; measuring {run.config.recipe.eval_sprites} held-out ones"
+    )
     before = run.measure(trainer)
     trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.refuse_broken_weights()
+    kept = run.keep(trainer)
     round_lora(trainer.model)
+    trainer.unshard()
     after = run.measure(trainer)
+    trainer.unshard()  # measuring left the layers in shards
     if trainer.is_world_process_zero():
-        run.write(folder, trainer, {"before": before, "after": after})
+        run.write(folder, trainer, {"before": before, "after": after, "kept": kept})
         say(f"{folder}: bits per pixel {before['bits_per_pixel']:.3f} before, {after['bits_per_pixel']:.3f} after")
     trainer.accelerator.wait_for_everyone()  # a process that leaves early can hang the others at exit
     trainer.end()
+
+
+def _taste(run):
+    """What draws and scores while a run trains: `finetune` itself imports nothing of `eval`."""
+    from eval.taste import taste_of
+
+    recipe, training = run.config.recipe, run.config.training
+    if not recipe.draw_prompts:
+        return None
+    batch = 4 * training.per_device_train_batch_size  # without gradients a sprite takes a fraction of the memory
+    return taste_of(Path(recipe.dataset), run.tokens, run.palette, recipe.draw_prompts, training.seed, batch)
 
 
 if __name__ == "__main__":

@@ -6,34 +6,41 @@ nothing would teach the model not to say something else. The head is swapped for
 is saved, generated with or evaluated elsewhere is the stock model.
 """
 
+import math
+from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.functional import cross_entropy
 from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
+from data_prep.errors import InputError
 from finetune.cell_tokens import CellTokens
+from finetune.checkpoints import keep_newest, seal
+from finetune.likelihood import causal_model
 
 IGNORED = -100
-WEIGHTS = "weights"  # column: what each token weighs in the loss
+PIXELS = "pixels"  # column: which tokens are pixels
+ROW = "row"  # column: number of the prepared dataset's row, where sprites are changed as they are collated
+BITS = "bits_per_pixel"
 
 
 class RestrictedHead:
     """The rows of a causal model's output head that `allowed_ids` name, and the renumbering of labels onto them.
 
-    allowed_ids: (A,) int64, sorted. Frozen: it holds a copy of the rows.
+    allowed_ids: (A,) int64, sorted. Frozen: it holds a copy of the rows, taken before the model is sharded.
     """
 
     def __init__(self, model, allowed_ids: np.ndarray):
         self.model = model
         full = model.get_output_embeddings()
         ids = torch.as_tensor(allowed_ids, device=full.weight.device)
-        self.linear = torch.nn.Linear(full.in_features, len(ids), bias=full.bias is not None, device="meta")
+        self.linear = torch.nn.Linear(full.in_features, len(ids), bias=False, device="meta")
         self.linear.weight = torch.nn.Parameter(full.weight.detach()[ids].clone(), requires_grad=False)
-        if full.bias is not None:
-            self.linear.bias = torch.nn.Parameter(full.bias.detach()[ids].clone(), requires_grad=False)
         self.compact = torch.full((full.weight.shape[0],), IGNORED, device=ids.device)
         self.compact[ids] = torch.arange(len(ids), device=ids.device)
 
@@ -54,11 +61,89 @@ class RestrictedHead:
             raise ValueError("a label lies outside the restricted head; the dataset's palettes were not all given")
         return compact
 
+    def label_nats(self, model, inputs: dict) -> torch.Tensor:
+        """(B, T − 1) −log p of every label, 0 where there is none. model: the wrapped one, whose forward syncs gradients."""
+        rest = {key: value for key, value in inputs.items() if key not in ("labels", PIXELS)}
+        if self.linear.weight.device != inputs["labels"].device:  # a sharded model reaches the device after this was built
+            self.linear, self.compact = self.linear.to(inputs["labels"].device), self.compact.to(inputs["labels"].device)
+        labels = self.renumber(inputs["labels"])[:, 1:]
+        with self.swapped_in():
+            logits = model(**rest, use_cache=False).logits[:, :-1]  # (B, T − 1, A): small, so nothing need be fused
+        return cross_entropy(logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
+
+
+@torch.no_grad()
+def refuse_transformed_logits(model) -> None:
+    """Raises InputError for a model whose logits are not its head's rows times the last hidden state.
+
+    Bias, softcapping and scaling of logits are known to nothing of ours that works on rows of the head: likelihoods and
+    drawing would ignore them.
+    """
+    causal = causal_model(model)
+    head = causal.get_output_embeddings()
+    if not isinstance(head, torch.nn.Linear) or head.bias is not None:
+        what = f"is a {type(head).__name__}" if not isinstance(head, torch.nn.Linear) else "has a bias"
+        raise InputError(f"base model: the output head of {type(causal).__name__} {what}; drawing needs plain rows")
+    ids = torch.arange(8, device=head.weight.device)[None]
+    given = []
+    mark = 1024.0  # what the head is made to say: large, so that a cap shows, and exact in 16 bits
+    hook = head.register_forward_hook(lambda _, inputs, output: given.append(inputs[0]) or torch.full_like(output, mark))
+    try:
+        said = causal(input_ids=ids, use_cache=False).logits
+    finally:
+        hook.remove()
+    hidden = causal.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    if (said != mark).any() or not torch.allclose(given[0].float(), hidden.float(), rtol=0.02, atol=1e-3):
+        raise InputError(
+            f"base model: {type(causal).__name__} caps or scales its logits (final_logit_softcapping, logit_scale and the "
+            "like), which drawing would ignore; take another base model"
+        )
+
+
+def keep_differentiable(model) -> None:
+    """Forbids bitsandbytes to repack 4-bit weights for fast drawing on a CPU, to be called before the first forward.
+
+    It does so at the first forward in evaluation mode (CPUs with AVX512-BF16), for good, and no gradient passes the packed
+    layers: training after a measurement would go on with gradients that are silently wrong.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+class StepSampler(torch.utils.data.Sampler):
+    """The order of the sprites, in which an optimizer step sees the same ones however it is cut into micro-batches and processes.
+
+    Sprites of like length share a step, and lie in it in the order of their lengths, so that batches hold little padding.
+    The order hangs on seed and epoch alone, so that a run that was stopped goes on as it would have. An epoch's last step
+    is filled up with sprites of its own. The longest step comes first: what does not fit into memory fails at once.
+    """
+
+    POOL = 32  # steps whose sprites are sorted together: more leave less padding and make the sprites of a step more alike
+
+    def __init__(self, lengths: np.ndarray, step_size: int, seed: int, steps_taken: Callable[[], int]):
+        self.lengths, self.step_size, self.seed, self.steps_taken = lengths, step_size, seed, steps_taken
+        self.steps = math.ceil(len(lengths) / step_size)  # of an epoch
+
+    def __len__(self) -> int:
+        return self.steps * self.step_size
+
+    def __iter__(self):
+        random = np.random.default_rng([self.seed, self.steps_taken() // self.steps])
+        order = np.resize(random.permutation(len(self.lengths)), len(self))
+        pools = [order[start : start + self.POOL * self.step_size] for start in range(0, len(order), self.POOL * self.step_size)]
+        pools = [pool[np.argsort(self.lengths[pool], kind="stable")].reshape(-1, self.step_size) for pool in pools]
+        steps = np.concatenate([random.permutation(pool) for pool in pools])  # (steps, step_size)
+        longest = self.lengths[steps].max(1).argmax()
+        steps[[0, longest]] = steps[[longest, 0]]
+        return iter(steps.reshape(-1).tolist())
+
 
 class GridSFTTrainer(SFTTrainer):
     """SFTTrainer whose steps use the restricted head, but for every `full_head_every`-th.
 
-    The choice hangs on the optimizer step alone, so that all processes and all micro-batches of a step agree.
+    The choice hangs on the optimizer step alone, so that all processes and all micro-batches of a step agree. Training
+    stops with InputError at the first loss, gradient or weight that is not finite; no checkpoint of it is written.
     """
 
     def __init__(self, *args, allowed_ids: np.ndarray, full_head_every: int, **kwargs):
@@ -71,57 +156,100 @@ class GridSFTTrainer(SFTTrainer):
 
     def _set_signature_columns_if_needed(self):
         super()._set_signature_columns_if_needed()
-        self._signature_columns = [*dict.fromkeys([*self._signature_columns, WEIGHTS])]
+        self._signature_columns = [*dict.fromkeys([*self._signature_columns, PIXELS, ROW])]
+
+    def _get_train_sampler(self, train_dataset=None):
+        """The stock sampler by length draws on the random state of the moment: it cannot resume in a later epoch."""
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        ids = (self.train_dataset if train_dataset is None else train_dataset).with_format("arrow")[:]["input_ids"]
+        lengths = np.diff(ids.combine_chunks().offsets.to_numpy())
+        step_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return StepSampler(lengths, step_size, seed, lambda: self.state.global_step)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        inputs = dict(inputs)
-        weights = inputs.pop(WEIGHTS)
         if self.takes_full_head() or not model.training:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        labels = self.restricted_head.renumber(inputs.pop("labels"))[:, 1:]
-        with self.restricted_head.swapped_in():
-            logits = model(**inputs, use_cache=False).logits[:, :-1]  # (B, T − 1, A): small, so nothing need be fused
-        nats = cross_entropy(logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
+            rest = {key: value for key, value in inputs.items() if key != PIXELS}
+            return super().compute_loss(model, rest, return_outputs, num_items_in_batch)
         self._count(inputs["attention_mask"])
-        tokens = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
-        loss = (nats * weights[:, 1:]).sum() / tokens
+        tokens = (inputs["labels"][:, 1:] != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+        nats = self.restricted_head.label_nats(model, inputs)
+        self._note_bits(nats.detach(), inputs[PIXELS][:, 1:])
+        loss = nats.sum() / tokens
         shared = self.args.average_tokens_across_devices and num_items_in_batch is not None
         return loss * self.accelerator.num_processes if shared else loss  # DDP averages what is already a share of the whole
 
     def _count(self, mask: torch.Tensor) -> None:
         """Tokens seen, as SFTTrainer counts them."""
-        self._total_train_tokens += self.accelerator.gather_for_metrics(mask.sum()).sum().item()
+        self._total_train_tokens += self.accelerator.gather(mask.sum()).sum().item()
         self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+
+    def _note_bits(self, nats: torch.Tensor, pixels: torch.Tensor) -> None:
+        """Bits per pixel of a batch under the restricted head, for the log. nats: (B, T − 1); pixels: where there is one."""
+        told = torch.stack([(nats * pixels).sum(), pixels.sum()])
+        total, count = self.accelerator.gather(told).view(-1, 2).sum(0).tolist()
+        self._metrics["train"][BITS].append(total / count / math.log(2))
+
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        self._refuse(not torch.isfinite(loss), "loss")
+        return loss
+
+    def _get_grad_norm(self, model, grad_norm=None):
+        """Called right before each optimizer step; the norm is that of all processes. With fp16 its scaler skips such steps."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        self._refuse(self.accelerator.scaler is None and norm is not None and not math.isfinite(norm), "gradient")
+        return norm
+
+    def unshard(self) -> None:
+        """Under FSDP2 gives every process whole weights until the next forward of each layer; call it in all of them."""
+        for module in self.accelerator.unwrap_model(self.model).modules():
+            if isinstance(module, FSDPModule):
+                module.unshard()
+
+    def refuse_broken_weights(self) -> None:
+        """Raises InputError when a trained weight is not finite."""
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self._refuse(not all(bool(torch.isfinite(parameter).all()) for parameter in trained), "weights")
+
+    def _refuse(self, broken: bool, what: str) -> None:
+        if broken:
+            step = self.state.global_step + (what != "weights")
+            raise InputError(
+                f"step {step}: the {what} is no finite number; the last good checkpoint is kept. Lower learning_rate "
+                "or max_grad_norm, or look at the sprites of that step"
+            )
+
+    def _save_checkpoint(self, model, trial):
+        """Seals the checkpoint before an older one is given up, so that a kill at any moment leaves a whole one."""
+        self.refuse_broken_weights()
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        super()._save_checkpoint(model, trial)
+        self.args.save_total_limit = limit
+        self.accelerator.wait_for_everyone()  # each process writes its own random state
+        if self.args.should_save:
+            seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+            keep_newest(Path(self.args.output_dir), limit, self.state.best_model_checkpoint)
 
 
 class GridCollator(DataCollatorForLanguageModeling):
-    """TRL's collator, which pads the weights too."""
+    """TRL's collator, which pads the column of pixels too."""
 
     def torch_call(self, examples: list[dict]) -> dict:
         batch = super().torch_call(examples)
-        weights = [torch.tensor(example[WEIGHTS], dtype=torch.float32) for example in examples]
-        return batch | {WEIGHTS: torch.nn.utils.rnn.pad_sequence(weights, batch_first=True)}
+        pixels = [torch.tensor(example[PIXELS], dtype=torch.bool) for example in examples]
+        return batch | {PIXELS: torch.nn.utils.rnn.pad_sequence(pixels, batch_first=True)}
 
 
-def tokenise(row: dict, tokens: CellTokens, first_use_weight: float = 1.0) -> dict:
-    """A row of a prepared dataset → input_ids, labels and weights of equal length; the prompt carries no loss.
+def tokenise(row: dict, tokens: CellTokens) -> dict:
+    """A row of a prepared dataset → input_ids, labels and pixels of equal length; the prompt carries no loss.
 
     The palette of a 'free' prompt is trained like the grid; where the prompt gives it, it is trained too, as structure.
-    first_use_weight: what the first pixel of each colour weighs in the loss; see `first_uses`.
     """
     prompt = tokens.prompt_ids(row["prompt"])
-    completion = np.array(tokens.completion_ids(row["completion"][0]["content"]))
-    weights = np.ones(len(prompt) + len(completion))
-    pixels = tokens.pixel_positions(len(completion), row["height"], row["width"])
-    weights[len(prompt) + pixels[first_uses(completion[pixels], tokens)]] = first_use_weight
-    labels = [IGNORED] * len(prompt) + completion.tolist()
-    return {"input_ids": prompt + completion.tolist(), "labels": labels, WEIGHTS: weights.tolist()}
-
-
-def first_uses(pixels: np.ndarray, tokens: CellTokens) -> np.ndarray:
-    """Where, among the token ids of a grid's pixels, each colour is first seen; the transparent one does not count.
-
-    What a caption says of colours is decided in these few pixels: later ones can be copied from them.
-    """
-    seen, first = np.unique(pixels, return_index=True)
-    return first[seen != tokens.symbol_ids[0]]
+    completion = tokens.completion_ids(row["completion"][0]["content"])
+    is_pixel = np.zeros(len(prompt) + len(completion), bool)
+    is_pixel[len(prompt) + tokens.pixel_positions(len(completion), row["height"], row["width"])] = True
+    labels = [IGNORED] * len(prompt) + completion
+    return {"input_ids": prompt + completion, "labels": labels, PIXELS: is_pixel.tolist()}

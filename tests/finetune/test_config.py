@@ -11,6 +11,7 @@ from data_prep.errors import InputError
 from finetune.config import check_keys, parse, valid_keys
 from finetune.train import main
 
+PLACES = sorted((Path(__file__).parents[2] / "finetune" / "accelerate").glob("*.yaml"))
 RECIPES = sorted((Path(__file__).parents[2] / "finetune" / "recipes").glob("*.yaml"))
 
 
@@ -71,6 +72,20 @@ def test_shipped_recipes_have_valid_keys_and_say_what_they_make(path):
     head = path.read_text().split("model_name_or_path")[0]
     assert "# Makes" in head and f"accelerate launch finetune/train.py --config finetune/recipes/{path.name}" in head
     assert "memory" in head and isinstance(keys["learning_rate"], float)
+
+
+@pytest.mark.parametrize("path", PLACES, ids=lambda path: path.stem)
+def test_accelerates_configurations_have_keys_that_it_knows_and_start_what_they_say(path):
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.commands.launch import launch_command_parser
+
+    config = load_config_from_file(str(path))  # refuses unknown keys of its own
+    assert set(config.fsdp_config) <= set(vars(launch_command_parser().parse_args(["script"])))
+    assert config.fsdp_config.get("fsdp_version", 2) == 2 and not config.fsdp_config.get("fsdp_cpu_ram_efficient_loading")
+    assert config.distributed_type.value == ("FSDP" if "fsdp" in path.stem else "MULTI_GPU")  # MULTI_CPU starts one process
+    head = path.read_text().split("compute_environment")[0]
+    assert f"--config_file finetune/accelerate/{path.name} finetune/train.py" in head
+    assert f"--processes {config.num_processes}" in head and config.num_processes > 1
 
 
 def test_there_are_the_promised_recipes():

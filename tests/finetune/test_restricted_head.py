@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
@@ -18,7 +19,7 @@ from data_prep.palette import Palette, named
 from finetune.base_models import load_tokenizer, resolve
 from finetune.cell_tokens import CellTokens
 from finetune.likelihood import Query, likelihoods
-from finetune.trainer import IGNORED, GridCollator, RestrictedHead, tokenise
+from finetune.trainer import IGNORED, PIXELS, GridCollator, RestrictedHead, tokenise
 
 REEF = named("reef64")
 
@@ -102,36 +103,40 @@ def test_likelihood_agrees_with_one_by_one_arithmetic(model, tokens):
         assert one.end_probability == pytest.approx(float(logits[-1].softmax(-1)[tokens.end_id]), rel=1e-4)
 
 
-def test_two_processes_hold_the_same_gradient_as_one(tiny_qwen3, reef, tmp_path):
-    """2 × batch 2 against 1 × batch 4, restricted and full head: equal gradients on both ranks, equal to one process."""
-    results = [_gradients(tiny_qwen3, reef, tmp_path, processes) for processes in (1, 2)]
-    alone, (first, second) = results[0][0], results[1]
+def test_two_processes_that_accumulate_hold_the_same_gradient_as_one(tiny_qwen3, reef, tmp_path):
+    """2 × batch 1 × 2 accumulated against 1 × batch 4, both heads, weighted: equal on both ranks and to one process."""
+    for processes in (1, 2):
+        torchrun("gradients_script.py", tiny_qwen3, reef, tmp_path, processes)
+    alone, first, second = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("1-0", "2-0", "2-1"))
     assert first["world_size"] == second["world_size"] == 2 and alone["world_size"] == 1
+    assert alone["loss"] == pytest.approx(alone["expected"], rel=1e-4)
+    assert first["loss"] == pytest.approx(alone["loss"], rel=1e-4)
     for step in ("restricted", "full"):
-        assert first[step]["norm"] > 0
+        assert alone[step]["norm"] > 0
         assert first[step]["digest"] == second[step]["digest"]
         assert first[step]["norm"] == pytest.approx(alone[step]["norm"], rel=1e-3)
 
 
-def _gradients(model: Path, dataset: Path, out: Path, processes: int) -> list[dict]:
+def test_sharded_over_two_processes_every_gradient_is_that_of_the_whole_model(tiny_qwen3, reef, tmp_path):
+    """FSDP2's `fully_shard`, restricted and full head; and gathered again the model measures the same bits."""
+    for processes in (1, 2):
+        torchrun("sharded_script.py", tiny_qwen3, reef, tmp_path, processes)
+    whole, sharded = (load_file(tmp_path / f"sharded-{processes}.safetensors") for processes in (1, 2))
+    assert sharded.pop("world_size") == 2 and whole.pop("world_size") == 1
+    assert whole.keys() == sharded.keys() and {"restricted", "full", "bits"} == {name.split(".")[0] for name in whole}
+    for name, gradient in whole.items():
+        assert gradient.abs().max() > 0 and torch.allclose(gradient, sharded[name], rtol=1e-3, atol=1e-6), name
+
+
+def torchrun(script: str, model: Path, dataset: Path, out: Path, processes: int) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", str(port)]
-    script = [str(Path(__file__).with_name("gradients_script.py")), str(model), str(dataset), str(out), str(processes)]
+    parts = [str(Path(__file__).with_name(script)), str(model), str(dataset), str(out), str(processes)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(launch + script, capture_output=True, text=True, env=environment, timeout=200)
+    done = subprocess.run(launch + parts, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads((out / f"{processes}-{rank}.json").read_text()) for rank in range(processes)]
-
-
-def test_the_first_pixel_of_each_colour_weighs_more_and_the_rest_one(tokens):
-    grid = np.array([[0, 0, 7, 7], [0, 9, 7, 9], [3, 7, 9, 0], [0, 0, 0, 3]], np.uint8)
-    row = a_row() | {"completion": [{"role": "assistant", "content": encode(grid, REEF)}], "height": 4, "width": 4}
-    found = tokenise(row, tokens, first_use_weight=5.0)
-    heavy = [found["input_ids"][place] for place, weight in enumerate(found["weights"]) if weight != 1]
-    assert heavy == [tokens.symbol_ids[entry] for entry in (7, 9, 3)]
-    assert sum(found["weights"]) == len(found["input_ids"]) + 3 * 4
 
 
 @pytest.mark.parametrize("palette", [REEF, Palette("free", REEF.colours[:5])])
@@ -140,8 +145,8 @@ def test_pixels_are_found_from_the_end_of_a_completion_whatever_its_palette(toke
     assert tokens.pixel_positions(len(schedule.ids), 5, 7).tolist() == schedule.pixels.tolist()
 
 
-def test_a_batch_pads_its_weights_with_nothing(tokens):
-    rows = [tokenise(a_row(), tokens, 3.0), tokenise(a_row(1) | {"prompt": [{"role": "user", "content": "x"}]}, tokens)]
+def test_a_batch_pads_its_pixels_with_nothing(tokens):
+    rows = [tokenise(a_row(), tokens), tokenise(a_row(1) | {"prompt": [{"role": "user", "content": "x"}]}, tokens)]
     batch = GridCollator(0)(rows)
-    assert batch["weights"].shape == batch["labels"].shape
-    assert batch["weights"][1].sum() == len(rows[1]["input_ids"]) < batch["labels"].shape[1]
+    assert batch[PIXELS].shape == batch["labels"].shape and batch["labels"].shape[1] > len(rows[1]["input_ids"])
+    assert batch[PIXELS].sum(1).tolist() == [64, 64]

@@ -27,7 +27,7 @@ ACCELERATE += ["--mixed_precision", "no", "--dynamo_backend", "no", "finetune/tr
 FLAGS = {
     "lora_r": 8, "lora_target_modules": "all-linear", "lora_dropout": 0, "dtype": "float32", "bf16": "false", "use_cpu": "true",
     "per_device_train_batch_size": 2, "max_steps": 24, "save_steps": 8, "full_head_every": 6, "learning_rate": 0.02,
-    "eval_sprites": 4,
+    "eval_sprites": 4, "draw_prompts": 2, "keep": "last",
 }  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def test_the_adapter_is_an_ordinary_lora_that_names_its_base(adapter, tiny_qwen3
     assert all(".lora_" in key and value.dtype == torch.bfloat16 for key, value in weights.items())
     facts = AdapterFacts.load(adapter)
     assert facts.sizes == ((16, 16),) and facts.sprites_seen == 48 and facts.licences == ("CC0-1.0",)
-    texts = {path.name: path.read_text() for path in adapter.iterdir() if path.suffix != ".safetensors"}
+    texts = {path.name: path.read_text() for path in adapter.iterdir() if path.suffix not in (".safetensors", ".png")}
     assert not [name for name, text in texts.items() if str(tiny_qwen3.parents[1]) in text or "pytest" in text]
     files = {"README.md", "recipe.yaml", "palette.json", "chat_template.jinja", "training_log.jsonl", "metrics.json"}
     assert files <= {path.name for path in adapter.iterdir()}
