@@ -1,9 +1,11 @@
-"""The published grammar of a drawing, for any model and runtime: Lark for llguidance, a JSON schema for servers.
+"""The published grammar of a drawing, for any model and runtime: Lark for llguidance, GBNF for llama.cpp, a JSON schema.
 
-`lark()` admits exactly the strict texts of one size and palette; a free palette of n colours admits n + 1 symbols, one
-alternative for each n. `GrammarProcessor` applies it under plain `generate()`.
+`lark()` and `gbnf()` admit exactly the strict texts of one size and palette; a free palette of n colours admits n + 1
+symbols, one alternative for each n. `regex()` is the same for one palette (vLLM). `GrammarProcessor` applies `lark()`
+under plain `generate()`.
 """
 
+import json
 import re
 
 from transformers import LogitsProcessor
@@ -15,10 +17,15 @@ from data_prep.palette import MAX_COLOURS, Palette
 def lark(palette: Palette | None, height: int, width: int) -> str:
     """Lark grammar (llguidance dialect) of a drawing; palette None: the model chooses 2 to 63 colours."""
     if palette is not None:
-        return f"start: DRAWING\nDRAWING: /{_regex(head(palette), len(palette), height, width)}/\n"
+        return f"start: DRAWING\nDRAWING: /{regex(palette, height, width)}/\n"
     names = [f"OF{n}" for n in range(2, MAX_COLOURS + 1)]
     rules = [f"{name}: /{_regex(None, n + 1, height, width)}/" for n, name in enumerate(names, 2)]
     return "\n".join([f"start: {' | '.join(names)}", *rules]) + "\n"
+
+
+def regex(palette: Palette, height: int, width: int) -> str:
+    """Regular expression of a drawing in one palette."""
+    return _regex(head(palette), len(palette), height, width)
 
 
 def _regex(opening: str | None, entries: int, height: int, width: int) -> str:
@@ -30,6 +37,28 @@ def _regex(opening: str | None, entries: int, height: int, width: int) -> str:
         start = re.escape(opening)
     row = f"[{ALPHABET[:entries]}]{{{width}}}"
     return f"{start}{row}({re.escape(ROW_SEPARATOR)}{row}){{{height - 1}}}{re.escape(END)}"
+
+
+def gbnf(palette: Palette | None, height: int, width: int) -> str:
+    """GBNF grammar (llama.cpp) of a drawing; palette None: the model chooses 2 to 63 colours."""
+    if palette is not None:
+        return _gbnf_rules("root", _literal(head(palette)), len(palette), height, width)
+    start, between, middle = map(_literal, ('{"palette":["', '","', '"],"grid":["'))
+    counts = range(2, MAX_COLOURS + 1)
+    openings = ((n, f"{start} colour ({between} colour){{{n - 1}}} {middle}") for n in counts)
+    rules = [_gbnf_rules(f"of{n}", opening, n + 1, height, width) for n, opening in openings]
+    return f"root ::= {' | '.join(f'of{n}' for n in counts)}\ncolour ::= [0-9a-f]{{6}}\n" + "".join(rules)
+
+
+def _gbnf_rules(name: str, opening: str, entries: int, height: int, width: int) -> str:
+    """Rule `name` of a drawing that opens in this way, and the rule of its rows."""
+    drawing = f"{opening} {name}-row ({_literal(ROW_SEPARATOR)} {name}-row){{{height - 1}}} {_literal(END)}"
+    return f"{name} ::= {drawing}\n{name}-row ::= [{ALPHABET[:entries]}]{{{width}}}\n"
+
+
+def _literal(text: str) -> str:
+    """A GBNF string, which is escaped like a JSON one."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def json_schema(palette: Palette, height: int, width: int) -> dict:
