@@ -6,14 +6,15 @@ sprite does not depend on its batch beyond rounding (which in bfloat16 is enough
 one again). Guidance: Y. Sanchez et al., 'Stay on topic with classifier-free guidance' (2023).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from data_prep.errors import InputError
+from eval.kv_cache import grouped, with_room
 from finetune.cell_tokens import Schedule
 from finetune.likelihood import causal_model
 
@@ -23,6 +24,9 @@ class Sampling:
     """How pixels are drawn. temperature 0 takes the likeliest; top_k 0 and top_p 1 switch their filters off.
 
     guidance g: logits are (1 + g)·log p(· | caption) − g·log p(· | empty caption); 0 costs nothing, more doubles the work.
+    on_row: is shown every row as soon as it is drawn: the (seed, index) of the batch's drawings, the row's number from 0 and
+    its (B, W) uint8 entries. Rows of which every pixel was given are left out. What it raises ends the drawing. It changes
+    nothing else, and two samplings that differ in it alone are equal.
     """
 
     temperature: float = 1.0
@@ -30,6 +34,7 @@ class Sampling:
     top_p: float = 1.0
     min_p: float = 0.0
     guidance: float = 0.0
+    on_row: Callable[[Sequence[tuple[int, int]], int, np.ndarray], None] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self):
         if not 0 <= self.temperature <= 10:
@@ -68,30 +73,40 @@ def keep_likely(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
 
 
 class _Cursor:
-    """A batch of sequences that grow together behind one key–value cache. Prompts are padded on the left."""
+    """A batch of sequences that grow together behind one key–value cache. Prompts are padded on the left.
 
-    def __init__(self, causal, prompts: Sequence[Sequence[int]]):
+    Each prompt is computed once, however many sequences begin with it. room: how many tokens a sequence will have at most.
+    """
+
+    def __init__(self, causal, prompts: Sequence[Sequence[int]], room: int):
         from transformers import DynamicCache
 
         self.causal, self.device = causal, causal.get_output_embeddings().weight.device
-        longest = max(map(len, prompts))
-        ids = [[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
-        mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-        self.cache = DynamicCache(config=causal.config)
-        self.mask = torch.zeros(len(prompts), 0, dtype=torch.long, device=self.device)
-        self.state = self._forward(torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device))
+        different = list(dict.fromkeys(map(tuple, prompts)))
+        longest = max(map(len, different))
+        self.length, self.cache = 0, DynamicCache(config=causal.config)
+        self.padding = torch.tensor([longest - len(one) for one in different], device=self.device)  # (B,) tokens
+        self.padded = len(set(map(len, different))) > 1
+        self.feed(torch.tensor([[0] * (longest - len(one)) + list(one) for one in different], device=self.device))
+        places = torch.tensor([different.index(tuple(prompt)) for prompt in prompts], device=self.device)
+        self.state, self.padding = self.state[places], self.padding[places]
+        with_room(self.cache, places, room)
 
-    def feed(self, ids: torch.Tensor) -> torch.Tensor:
-        """(B, n) ids → (B, d) state behind the last of them."""
-        self.state = self._forward(ids, torch.ones_like(ids))
-        return self.state
+    def feed(self, ids: torch.Tensor) -> None:
+        """(B, n) ids; makes `state` (B, d) that behind the last of them."""
+        self.length += ids.shape[1]
+        mask = None  # without padding it is the causal one, which needs no making
+        if self.padded:
+            mask = (torch.arange(self.length, device=self.device) >= self.padding[:, None]).long()
+        self.state = self._forward(ids, mask)
 
-    def _forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        self.mask = torch.cat([self.mask, mask], 1)
-        positions = (self.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        out = self.causal.base_model(
-            input_ids=ids, attention_mask=self.mask, position_ids=positions, past_key_values=self.cache, use_cache=True
-        )
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        places = torch.arange(self.length - ids.shape[1], self.length, device=self.device)
+        positions = (places - self.padding[:, None]).clamp(min=0)
+        with grouped(self.causal):
+            out = self.causal.base_model(
+                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache, use_cache=True
+            )
         return out.last_hidden_state[:, -1]
 
 
@@ -125,19 +140,29 @@ def draw_grids(
     ids = torch.as_tensor(schedule.ids, device=rows.device).repeat(len(keys), 1)  # (B, T)
     ids[:, schedule.pixels] = symbols[grid]
     cursor, fed = None, 0
-    for number in np.flatnonzero(~stands.all(0).cpu().numpy()):
+    free = np.flatnonzero(~stands.all(0).cpu().numpy())
+    row_of_last = {pixel: row for row, pixel in {pixel // schedule.width: pixel for pixel in free}.items()}
+    for number in free:
         position = schedule.pixels[number]
         ahead = ids[owners, fed:position]  # (prompts, n): the pixel before, and all that is known up to this one
         if cursor is None:
-            cursor = _Cursor(causal, [[*prompt, *more] for prompt, more in zip(prompts, ahead.tolist(), strict=True)])
+            begun = [[*prompt, *more] for prompt, more in zip(prompts, ahead.tolist(), strict=True)]
+            cursor = _Cursor(causal, begun, max(map(len, prompts)) + len(schedule.ids))
         else:
             cursor.feed(ahead)
-        logits = _mixed((cursor.state @ rows.T).float(), owners, weights, len(keys))
+        logits = _mixed((cursor.state.to(rows.dtype) @ rows.T).float(), owners, weights, len(keys))
         chosen = choose(logits, noise[:, number], sampling)
         grid[:, number] = torch.where(stands[:, number], grid[:, number], chosen)
         ids[:, position] = symbols[grid[:, number]]
         fed = position
-    return grid.view(-1, schedule.height, schedule.width).to(torch.uint8).cpu().numpy()
+        if sampling.on_row and number in row_of_last:
+            row = int(row_of_last[number])
+            sampling.on_row(keys, row, _entries(grid[:, row * schedule.width : (row + 1) * schedule.width]))
+    return _entries(grid.view(-1, schedule.height, schedule.width))
+
+
+def _entries(grid: torch.Tensor) -> np.ndarray:
+    return grid.to(torch.uint8).cpu().numpy()
 
 
 def _start(given: np.ndarray | None, drawings: int, pixels: int, device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -140,33 +140,26 @@ class LanguageModel:
 
     @classmethod
     def load(cls, adapter: str | Path | None = None, base: str | None = None, dtype: str | None = None) -> "LanguageModel":
-        """Loads a base model and, on top, an adapter's folder; either may be left out, not both.
+        """Loads a base model and merges an adapter's folder into it; either may be left out, not both.
 
         base: by default the packaged model that the adapter names. dtype: bfloat16 by default.
-        Raises InputError for a folder that is no adapter or a base that is not to be had.
+        Raises InputError for a folder that is no adapter, one of another base, or a base that is not to be had.
         """
         import torch
-        from safetensors import SafetensorError
 
-        from finetune.adapter_folder import AdapterFacts, load_palette, read_template
         from finetune.base_models import load_model, load_tokenizer, resolve
         from finetune.cell_tokens import CellTokens
+        from finetune.loading import load_adapted
 
-        facts = None if adapter is None else AdapterFacts.load(Path(adapter))
-        found = resolve(base or _packaged(facts))
-        model, tokenizer = load_model(found, dtype or "bfloat16"), load_tokenizer(found)
-        if facts is not None:
-            from peft import PeftModel
-
-            tokenizer.chat_template = read_template(Path(adapter))
-            try:
-                model = PeftModel.from_pretrained(model, str(adapter))
-            except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-                why = str(error).strip().splitlines()[0][:200]
-                raise InputError(f"adapter {adapter}: does not fit base model {found.location}: {why}") from error
-        if torch.cuda.is_available():
-            model = model.to("cuda")
-        return cls(model, CellTokens(tokenizer), facts, None if facts is None else load_palette(Path(adapter)))
+        if adapter is not None:
+            found = load_adapted(Path(adapter), base, dtype or "bfloat16", merge=True)
+            model, parts = found.model, (found.tokens, found.facts, found.palette)
+        elif base is None:
+            raise InputError("generator: give an adapter's folder or a base model")
+        else:
+            found = resolve(base)
+            model, parts = load_model(found, dtype or "bfloat16"), (CellTokens(load_tokenizer(found)),)
+        return cls(model.to("cuda") if torch.cuda.is_available() else model, *parts)
 
     @property
     def name(self) -> str:
@@ -261,12 +254,3 @@ def _given(batch: Sequence[Request]) -> np.ndarray | None:
         return None
     nothing = np.full((batch[0].height, batch[0].width), -1, np.int16)
     return np.stack([nothing if request.given is None else request.given for request in batch])
-
-
-def _packaged(facts) -> str:
-    """The packaged name of an adapter's base, or its hub id."""
-    from finetune.base_models import PACKAGED
-
-    if facts is None:
-        raise InputError("generator: give an adapter's folder or a base model")
-    return next((name for name, p in PACKAGED.items() if p.sha256 == facts.base_sha256), facts.base_hub_id)

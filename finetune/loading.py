@@ -38,9 +38,7 @@ def load_adapted(adapter: Path, base: str | None = None, dtype: str = "bfloat16"
     if palette.hash != facts.palette_hash:
         raise InputError(f"adapter {adapter}: palette.json holds another palette ({palette.name!r}) than it was trained on")
     if facts.prompt_hash != prompt_hash():
-        raise InputError(
-            f"adapter {adapter}: was trained with other prompts than these; train it again"
-        )
+        raise InputError(f"adapter {adapter}: was trained with other prompts than these; train it again")
     found = resolve(base or packaged_name(facts))
     check_base(facts, found)
     tokenizer = load_tokenizer(found)

@@ -77,12 +77,15 @@ def draw_grids(
     weights = torch.tensor(shares, device=device)[:, None, None]
     for pixel in range(pixels):
         logits = cursor.logits(canvas.repeat(len(told), 1) if len(told) > 1 else canvas, pixel)
-        if not is_open[pixel]:
+        if is_open[pixel]:
+            logits = (logits.view(len(told), len(keys), entries).log_softmax(-1) * weights).sum(0)
+            drawn = choose(logits, noise[pixel], sampling)
+            canvas[:, pixel] = drawn if given is None else torch.where(stands[pixel] < 0, drawn, stands[pixel])
+        else:
             canvas[:, pixel] = stands[pixel]
-            continue
-        logits = (logits.view(len(told), len(keys), entries).log_softmax(-1) * weights).sum(0)
-        drawn = choose(logits, noise[pixel], sampling)
-        canvas[:, pixel] = drawn if given is None else torch.where(stands[pixel] < 0, drawn, stands[pixel])
+        row = slice(pixel + 1 - width, pixel + 1)
+        if sampling.on_row and (pixel + 1) % width == 0 and any(is_open[row]):
+            sampling.on_row(keys, pixel // width, canvas[:, row].to(torch.uint8).cpu().numpy())
     return canvas[:, :-1].view(-1, height, width).to(torch.uint8).cpu().numpy()
 
 
