@@ -7,7 +7,8 @@ space for image processing' (2020).
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -162,11 +163,11 @@ def named(name: str) -> Palette:
     return Palette.from_json(json.loads((PALETTE_FOLDER / f"{name}.json").read_text("utf-8")))
 
 
-def load(source: str | Path) -> Palette:
+def load(source: str | Path, dropped: Callable[[str], None] = lambda what: None) -> Palette:
     """A palette by name, or from a .gpl, .hex, .json or indexed .png file, which then gives the name.
 
-    Order is kept; duplicates and transparent entries are dropped, and colours that an indexed .png does not use. A .json file
-    (`to_json`) is taken as it is. Raises InputError that names the file.
+    Order is kept; transparent entries are dropped, and colours that an indexed .png does not use. Duplicates are too, and told
+    to `dropped`. A .json file (`to_json`) is taken as it is. Raises InputError that names the file.
     """
     path = Path(source)
     readers = {".gpl": _read_gpl, ".hex": _read_hex, ".png": _read_png, ".json": _read_json}
@@ -174,31 +175,34 @@ def load(source: str | Path) -> Palette:
     if reader is None:
         return named(str(source))
     try:
-        return reader(path)
+        return reader(path, lambda what: dropped(f"{path}: {what}"))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (OSError, ValueError, SyntaxError) as error:  # pillow raises SyntaxError for a broken PNG chunk
         raise InputError(f"{path}: cannot be read as a palette: {str(error).splitlines()[0]}") from error
 
 
-def _from_file(path: Path, colours: list[str]) -> Palette:
+def _from_file(path: Path, colours: list[str], dropped: Callable[[str], None]) -> Palette:
     name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "palette"
     palette = Palette(name, tuple(dict.fromkeys(colours)))
+    twice = [colour for colour, count in Counter(colours).items() if count > 1]
+    if twice:
+        dropped(f"colours that stand there several times are taken once: {', '.join(twice)}")
     if (PALETTE_FOLDER / f"{name}.json").exists() and palette != named(name):
         raise InputError(f"the name {name!r} belongs to a palette that ships with other colours; rename the file")
     return palette
 
 
-def _read_json(path: Path) -> Palette:
+def _read_json(path: Path, dropped: Callable[[str], None]) -> Palette:
     return Palette.from_json(json.loads(path.read_text("utf-8-sig")))
 
 
-def _read_hex(path: Path) -> Palette:
+def _read_hex(path: Path, dropped: Callable[[str], None]) -> Palette:
     lines = path.read_text("utf-8-sig").split()
-    return _from_file(path, [line.removeprefix("#").lower() for line in lines])
+    return _from_file(path, [line.removeprefix("#").lower() for line in lines], dropped)
 
 
-def _read_gpl(path: Path) -> Palette:
+def _read_gpl(path: Path, dropped: Callable[[str], None]) -> Palette:
     """GIMP's text palette; Aseprite writes a fourth column, alpha, and says so in a 'Channels: RGBA' line."""
     lines = [line.strip() for line in path.read_text("utf-8-sig", errors="replace").splitlines()]
     if not lines or lines[0] != "GIMP Palette":
@@ -209,7 +213,7 @@ def _read_gpl(path: Path) -> Palette:
             has_alpha = True
         elif line and not re.match(r"#|Name:|Columns:|Channels:", line):
             colours += _gpl_colour(line, number, has_alpha)
-    return _from_file(path, colours)
+    return _from_file(path, colours, dropped)
 
 
 def _gpl_colour(line: str, number: int, has_alpha: bool) -> list[str]:
@@ -221,7 +225,7 @@ def _gpl_colour(line: str, number: int, has_alpha: bool) -> list[str]:
     return [] if alpha == ["0"] else [bytes(values).hex()]
 
 
-def _read_png(path: Path) -> Palette:
+def _read_png(path: Path, dropped: Callable[[str], None]) -> Palette:
     from PIL import Image
 
     with Image.open(path) as image:
@@ -231,7 +235,7 @@ def _read_png(path: Path) -> Palette:
         image.apply_transparency()  # the tRNS chunk reaches the table only so
         table = image.getpalette("RGBA")
     entries = [table[4 * i : 4 * i + 4] for i in used if 4 * i < len(table)]
-    return _from_file(path, [bytes(entry[:3]).hex() for entry in entries if entry[3] > 0])
+    return _from_file(path, [bytes(entry[:3]).hex() for entry in entries if entry[3] > 0], dropped)
 
 
 def corpus_palette(colour_counts: dict[str, int], name: str, seed: int = 0) -> Palette:

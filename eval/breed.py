@@ -13,13 +13,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from data_prep.contact_sheet import BACKGROUND, INK, fit_text
 from data_prep.errors import InputError
 from data_prep.palette import Palette, named
 from data_prep.sprite import Sprite
-from eval.draw import check_caption, load_model, read_png, write_png
+from eval.draw import load_model
+from eval.order import check_caption
+from eval.pictures import read_png, write_gif, write_png
 from eval.postprocess.breeder import COMPLETE, CROSS, FOUNDER, MUTATE, Lineage, Member, breed
 
+STEP_MILLISECONDS = 500
 LINEAGE, TREE, STEPS = "lineage.json", "tree.png", "steps.gif"
 LINE_OF = {COMPLETE: (124, 196, 255), CROSS: (255, 196, 92), MUTATE: (150, 226, 140)}  # colours of the tree's lines
 _SLOT, _TEXT, _BETWEEN, _MARGIN = 132, 44, 48, 16  # pixels of the tree: a sprite's square, its three lines, rows, border
@@ -78,8 +83,7 @@ def write_lineage(folder: Path, lineage: Lineage, how: dict, scale: int = 1) -> 
                 _write_child(staging / f"{member.id}.png", member, how, scale)
         (staging / LINEAGE).write_text(json.dumps({**how, **lineage.to_json()}, indent=1, ensure_ascii=False), "utf-8")
         family_tree(lineage).save(staging / TREE)
-        first, *others = steps(lineage.members)
-        first.save(staging / STEPS, save_all=True, append_images=others, duration=500, loop=0)
+        write_steps(staging / STEPS, lineage.members)
         staging.chmod(0o755)
         os.replace(staging, folder)
     except OSError as error:
@@ -95,17 +99,16 @@ def _write_child(file: Path, member: Member, how: dict, scale: int) -> None:
     write_png(file, replace(member.sprite, source=how["generator"]), scale, {**told, **how})
 
 
-def steps(members: Sequence[Member], side: int = 256) -> list:
-    """One RGB PIL.Image of `side` a member, in their order."""
-    from PIL import Image
-
+def write_steps(file: Path, members: Sequence[Member], side: int = 256) -> None:
+    """A GIF of all members in their order, about `side` pixels a side, in exactly their colours, transparent where they are."""
+    height, width = (max(lengths) for lengths in zip(*(member.sprite.grid.shape for member in members), strict=True))
     frames = []
     for member in members:
-        picture = _picture(member.sprite, side)
-        frame = Image.new("RGB", (side, side), BACKGROUND)
-        frame.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2), picture)
-        frames.append(frame)
-    return frames
+        grid = member.sprite.grid
+        top, left = (height - grid.shape[0]) // 2, (width - grid.shape[1]) // 2
+        frames.append(np.zeros((height, width), np.uint8))
+        frames[-1][top : top + grid.shape[0], left : left + grid.shape[1]] = grid
+    write_gif(file, frames, members[0].sprite.palette, max(1, side // max(height, width)), STEP_MILLISECONDS)
 
 
 def family_tree(lineage: Lineage):

@@ -5,11 +5,11 @@ import os
 import sys
 from pathlib import Path
 
-from data_prep.errors import exit_code
+from data_prep.errors import InputError, exit_code
 
 PASSED_ON = {  # commands whose flags are their module's
     "prepare": "sources → prompt–completion pairs on disk",
-    "train": "pairs → adapter (one process; see `accelerate launch finetune/train.py` for more)",
+    "train": "your sprites, or a recipe's pairs → adapter (one process; see `accelerate launch finetune/train.py` for more)",
 }
 
 
@@ -25,8 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _pass_on(command: str, arguments: list[str]) -> int:
     if command == "prepare":
         from data_prep.prepare import main as run
-    else:
+    elif arguments and arguments[0].startswith("--") and arguments[0] != "--help":
         from finetune.train import main as run
+    else:  # a folder or a zip; the help of this one names both
+        from eval.train_own import main as run
     return run(arguments)
 
 
@@ -40,7 +42,26 @@ def _parser() -> argparse.ArgumentParser:
     _add_breed(commands.add_parser("breed", help="children of sprites: a folder with their pictures and family tree"))
     _add_score(commands.add_parser("score", help="score the drawings of a run folder"))
     _add_report(commands.add_parser("report", help="write a run folder's report, or say what changed between two"))
+    _add_export(commands.add_parser("export", help="merge an adapter into its base model: a folder, and a GGUF file"))
+    _add_play(commands.add_parser("play", help="draw by hand on a page in the browser, served on this machine alone"))
+    _add_bench(commands.add_parser("bench", help="measure: `bench draw` times drawing against generate()"))
     return parser
+
+
+def _add_export(export: argparse.ArgumentParser) -> None:
+    export.add_argument("adapter", type=Path, help="an adapter's folder")
+    export.add_argument("--out", type=Path, required=True, help="a new folder")
+    export.add_argument("--base", help="its base model: packaged name, folder, GGUF file or hub id; by default the one it names")
+    export.add_argument("--gguf", action="store_true", help="also write a GGUF file into it, for llama.cpp")
+    export.add_argument("--type", choices=("f16", "q8_0"), default="f16", help="of the GGUF file; by default f16")
+    export.add_argument("--force", action="store_true", help="write a merged model that differs from the adapter by more")
+    export.set_defaults(run=_export)
+
+
+def _export(options) -> Path:
+    from finetune.export import export
+
+    return export(options.adapter, options.out, options.base, options.type if options.gguf else None, options.force)
 
 
 def _add_score(score: argparse.ArgumentParser) -> None:
@@ -61,18 +82,28 @@ def _add_draw(draw: argparse.ArgumentParser) -> None:
     draw.add_argument("--adapter", type=Path, help="an adapter's folder; by default the newest that is here")
     draw.add_argument("--base", help="base model: packaged name, folder, GGUF file or hub id")
     draw.add_argument("--transformer", type=Path, help="instead: a sprite transformer's folder")
-    draw.add_argument("--n", type=int, default=1, help="how many")
-    draw.add_argument("--seed", type=int, default=0)
-    draw.add_argument("--size", type=int, help="pixels a side; by default the adapter's smallest")
-    draw.add_argument("--temperature", type=float, default=1.0)
-    draw.add_argument("--top-p", type=float, default=1.0)
-    draw.add_argument("--guidance", type=float, default=0.0, help="how far to lead away from the empty caption; 0 is off")
-    draw.add_argument("--best-of", type=int, default=1, metavar="N", help="candidates a drawing, of which the best stays")
+    draw.add_argument("--endpoint", metavar="URL", help="instead: a server with an OpenAI-compatible API")
+    draw.add_argument("--endpoint-model", metavar="NAME", help="which of its models; by default its first")
+    draw.add_argument("--n", type=int, help="how many; by default 1")
+    draw.add_argument("--seed", type=int, help="by default 0")
+    draw.add_argument("--size", type=int, help="pixels a side; by default the adapter's first")
+    draw.add_argument("--temperature", type=float, help="by default 1")
+    draw.add_argument("--top-k", type=int, help="only so many likeliest colours a pixel; 0, the default, is off")
+    draw.add_argument("--top-p", type=float, help="only the likeliest colours of so much probability; 1, the default, is off")
+    draw.add_argument("--min-p", type=float, help="only colours so likely beside the likeliest; 0, the default, is off")
+    draw.add_argument("--guidance", type=float, help="how far to lead away from the empty caption; 0, the default, is off")
+    draw.add_argument("--best-of", type=int, metavar="N", help="candidates a drawing, of which the best stays; by default 1")
+    draw.add_argument("--palette", metavar="FILE", help="use these colours alone: a .gpl, .hex or indexed .png, or a name")
+    draw.add_argument("--reference", type=Path, metavar="PICTURE", help="use this picture's colours, by their roles in it")
+    draw.add_argument("--force", action="store_true", help="draw sizes and palettes that the adapter was not trained on")
+    draw.add_argument("--like", type=Path, metavar="PNG", help="draw this drawing again; other flags change it")
     draw.add_argument("--continue", dest="continue_from", type=Path, metavar="PNG", help="a sprite of which pixels stand")
     draw.add_argument("--rows", type=int, help="how many of its top rows stand; by default half")
     draw.add_argument("--mask", type=Path, metavar="PNG", help="instead: black where its pixels stand, white where to draw anew")
-    draw.add_argument("--scale", type=int, default=1, help="screen pixels a pixel, nearest neighbour")
-    draw.add_argument("--out", type=Path, default=Path("drawing.png"), help="PNG; with --n a number is put before .png")
+    draw.add_argument("--scale", type=int, help="screen pixels a pixel, nearest neighbour; by default 1")
+    draw.add_argument("--sheet", action="store_true", help="all in one PNG, and beside it Aseprite's JSON")
+    draw.add_argument("--json", action="store_true", help="print a line of JSON a drawing instead of its file's name")
+    draw.add_argument("--out", type=Path, default=Path("drawing.png"), help=".png or .json; with --n a number is put before it")
     draw.set_defaults(run=_draw)
 
 
@@ -125,6 +156,44 @@ def _shade(options) -> None:
     from eval.shade import shade_files
 
     return shade_files(options)
+
+
+def _add_bench(bench: argparse.ArgumentParser) -> None:
+    draw = bench.add_subparsers(dest="what", required=True, metavar="WHAT").add_parser("draw", help="how fast grids are drawn")
+    draw.add_argument("--adapter", type=Path, help="an adapter's folder; by default the newest that is here")
+    draw.add_argument("--base", help="base model: packaged name, folder, GGUF file or hub id")
+    draw.add_argument("--random", metavar="SHAPE", help="instead: random weights in this shape, such as qwen3-1.7b")
+    draw.add_argument("--batch", type=int, nargs="+", default=[1, 8, 32], help="by default 1 8 32")
+    draw.add_argument("--size", type=int, default=16, help="pixels a side; by default 16")
+    draw.add_argument("--repeats", type=int, default=5, help="timed calls of either way a batch; by default 5")
+    draw.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="by default cpu")
+    draw.add_argument("--out", type=Path, default=Path("docs/speed-draw.md"), help="the page; its figures go beside it as .json")
+    draw.set_defaults(run=_bench_draw, transformer=None)
+
+
+def _bench_draw(options) -> None:
+    from eval.bench_draw import bench
+
+    return bench(options)
+
+
+def _add_play(play: argparse.ArgumentParser) -> None:
+    play.add_argument("--adapter", type=Path, help="an adapter's folder; by default the newest that is here")
+    play.add_argument("--base", help="base model: packaged name, folder, GGUF file or hub id")
+    play.add_argument("--transformer", type=Path, help="instead: a sprite transformer's folder")
+    play.add_argument("--endpoint", metavar="URL", help="instead: a server with an OpenAI-compatible API")
+    play.add_argument("--endpoint-model", metavar="NAME", help="which of its models; by default its first")
+    play.add_argument("--port", type=int, default=8765, help="by default 8765; 0 for any that is free")
+    play.add_argument("--open", action="store_true", help="open the page in the browser too")
+    play.set_defaults(run=_play)
+
+
+def _play(options) -> None:
+    try:
+        from eval.pages.play import play
+    except ModuleNotFoundError as error:
+        raise InputError(f"the page server needs {error.name}; install the extra `pages`: pip install -e .[pages]") from error
+    return play(options)
 
 
 def _score(options) -> Path:

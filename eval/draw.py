@@ -1,50 +1,71 @@
-"""`pixelreef draw CAPTION`: sprites as indexed PNGs that say how they were made; also the rest of a sprite."""
+"""`pixelreef draw CAPTION`: sprites as indexed PNGs that say how they were made, as JSON grids, or as one sprite sheet.
 
+A PNG's text chunks hold caption, seed, sampling, size, hashes of model and palette, and given pixels, so that
+`--like old.png` draws it again: the same pixels on the same machine with the same versions, for its whole batch is drawn again.
+Elsewhere rounding may change some; the command compares and says so.
+
+`--palette` and `--reference` exchange colours after the drawing, unless the model was trained on that very palette: see
+`eval.transfer` and `eval.reference` for what they keep and what they cannot do. Files are written beside their places and
+renamed when all are done: an interrupted command leaves none, and older files of these names stand until then.
+"""
+
+import json
+import os
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.grid_text import FREE
 from data_prep.palette import Palette, named
-from data_prep.sprite import MAX_SIDE, MIN_SIDE, Sprite
-from eval.best_of import MAX_CANDIDATES
+from data_prep.sprite import Sprite
+from eval.order import MODELS, Order, settled
+from eval.pictures import own_pixels, read_mask, read_picture, read_png, write_grid, write_png
+from eval.redraw import find_model, written
+from eval.reference import closeness, in_colours_of, in_words
+from eval.sheet import check_sheet, write_sheet
+from eval.transfer import locked
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-MAX_CAPTION = 500  # characters
+BATCH = 16  # drawings that are made together, as large as the generators' own batches or smaller
 
 
 def draw_files(options) -> None:
-    """Draws `options.n` sprites of `options.caption`, writes them and prints each file's name. Raises InputError.
-
-    `options.continue_from` is a picture of which pixels stand: its top rows, or what a mask keeps.
-    """
+    """Draws what the flags ask for, writes it and prints each file's name, or as JSON. Raises InputError."""
     from eval.decoding import Sampling
-    from eval.generators import requests_for, sprites_of
 
-    check(options)
-    sampling = Sampling(options.temperature, top_p=options.top_p, guidance=options.guidance)
-    model = _choosing(load_model(options), options.best_of)
-    how = {"seed": options.seed, "temperature": options.temperature, "top_p": options.top_p, "guidance": options.guidance}
-    if options.best_of > 1:
-        how["best_of"] = options.best_of
-    if options.continue_from is None:
-        requests = requests_for(model, options.caption, options.n, options.seed, options.size)
-        sprites = sprites_of(model, requests, sampling, model.name)
-    else:
-        sprites, kept = _continued(model, options, sampling)
-        how["continued"] = kept
-    files = [options.out] if options.n == 1 else [options.out.with_stem(f"{options.out.stem}-{i}") for i in range(options.n)]
-    for index, (file, sprite) in enumerate(zip(files, sprites, strict=True)):
-        write_png(file, sprite, options.scale, {**how, "index": index})
-        print(file, flush=True)
+    order = settled(options)
+    sampling = Sampling(**{key: value for key, value in order.numbers.items() if key not in ("seed", "best_of")})
+    _choose_model(options, order)
+    model = load_model(options)
+    if order.force:
+        model = forced(model, order.size, order.palette)
+    told = {**model_told(options, model), **order.numbers}
+    model = _choosing(model, order.numbers["best_of"])
+    requests, kept = _requests(model, order, options)
+    if order.sheet:
+        check_sheet(len(order.indices), requests[0].height, requests[0].width, order.scale)
+    told |= {"height": requests[0].height, "width": requests[0].width, **kept}
+    drawings = []
+    for index, sprite, together in _drawn(model, requests, order, sampling, told.get("endpoint", model.name)):
+        chunks = written(order.palette, order.reference, requests[0].given, together)
+        drawings.append((sprite, _finished(sprite, order), {**told, **chunks, "index": index}))
+    _write(order, drawings)
+    _report(order, drawings, options.json)
 
 
 def load_model(options):
-    """The generator of `--transformer`, or of `--adapter` and `--base`; by default the newest adapter that is here."""
+    """The generator of `--endpoint`, of `--transformer`, or of `--adapter` and `--base`; by default the newest adapter here."""
     from eval.generators import LanguageModel
 
+    if getattr(options, "endpoint", None) is not None:
+        from eval.endpoint import Endpoint
+
+        return Endpoint(options.endpoint, options.endpoint_model)
     if options.transformer is not None:
         from eval.baseline.generator import SpriteTransformerGenerator
 
@@ -54,60 +75,6 @@ def load_model(options):
     adapter = options.adapter or (None if options.base else newest_adapter(Path("runs"), REPOSITORY / "adapters"))
     print(f"loading {adapter or options.base}", file=sys.stderr)
     return LanguageModel.load(adapter, options.base)
-
-
-def _choosing(model, candidates: int):
-    """The model, or the best of so many candidates of it by its likelihoods and by the committed `guide`."""
-    if candidates == 1:
-        return model
-    from eval.best_of import BestOf
-    from eval.rivals import load_guide
-
-    return BestOf(model, candidates, load_guide())
-
-
-def _continued(model, options, sampling) -> tuple[Iterator[Sprite], str]:
-    """The sprites that go on from `options.continue_from`, and in words which of its pixels stand."""
-    from eval.generators import Request, sprites_of
-
-    palette = model.palette or named("reef64")
-    sprite = read_png(options.continue_from, palette)
-    if options.mask is not None:
-        keep, kept = read_mask(options.mask, sprite.grid.shape), f"what mask {options.mask.name} keeps"
-    else:
-        rows = sprite.height // 2 if options.rows is None else options.rows
-        if not 1 <= rows < sprite.height:
-            raise InputError(f"--rows {rows}: {options.continue_from} has {sprite.height}; it takes 1 to {sprite.height - 1}")
-        keep, kept = np.arange(sprite.height)[:, None] < rows, f"rows 0 to {rows - 1}"
-    given = np.where(keep, sprite.grid.astype(np.int16), np.int16(-1))
-    asked = (options.caption, sprite.height, sprite.width, palette, options.seed)
-    requests = [Request(*asked, index, given=given) for index in range(options.n)]
-    return sprites_of(model, requests, sampling, model.name), f"{kept} of {options.continue_from.name}"
-
-
-def check(options) -> None:
-    check_caption(options.caption)
-    if not 1 <= options.n <= 10_000:
-        raise InputError(f"--n {options.n}: it takes 1 to 10000")
-    if not 1 <= options.best_of <= MAX_CANDIDATES:
-        raise InputError(f"--best-of {options.best_of}: it takes 1 to {MAX_CANDIDATES}")
-    if not 1 <= options.scale <= 64:
-        raise InputError(f"--scale {options.scale}: it takes 1 to 64")
-    if options.out.suffix.lower() != ".png" or not options.out.parent.is_dir():
-        raise InputError(f"--out {options.out}: must end in .png, in a folder that exists")
-    if options.continue_from is None and (options.rows is not None or options.mask is not None):
-        raise InputError("--rows, --mask: they say what stands of a picture; give --continue PICTURE.png too")
-    if options.continue_from is not None and options.size is not None:
-        raise InputError("--size: the picture of --continue has its own; leave it out")
-    if options.rows is not None and options.mask is not None:
-        raise InputError("--rows, --mask: one of them says what stands; leave the other out")
-
-
-def check_caption(caption: str | None) -> None:
-    if not caption or not caption.strip():
-        raise InputError("caption: empty; say what to draw, or give --recipe")
-    if len(caption) > MAX_CAPTION:
-        raise InputError(f"caption: {len(caption)} characters; at most {MAX_CAPTION}")
 
 
 def newest_adapter(*folders: Path) -> Path:
@@ -121,67 +88,170 @@ def newest_adapter(*folders: Path) -> Path:
     raise InputError("no adapter is here; train one (`make demo`), or give --adapter FOLDER or --base NAME")
 
 
-def write_png(file: Path, sprite: Sprite, scale: int, how: dict) -> None:
-    """An indexed PNG, entry 0 transparent, with caption, palette hash and `how` in its text chunks."""
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    image = Image.fromarray(sprite.grid.repeat(scale, 0).repeat(scale, 1), "P")
-    image.putpalette(sprite.palette.rgba[:, :3].tobytes())
-    said = PngInfo()
-    said.add_itxt("caption", sprite.caption)
-    for key, value in {**how, "scale": scale, "generator": sprite.source, "palette_hash": sprite.palette.hash}.items():
-        said.add_itxt(key, str(value))
-    image.save(file, transparency=0, pnginfo=said)
+def _choose_model(options, order: Order) -> None:
+    """Puts into the flags what drew the picture of `--like`, or the newest adapter, where they name no model."""
+    named_flags = [key for key in MODELS if getattr(options, key) is not None]
+    if order.how is None and not named_flags:
+        options.adapter = newest_adapter(Path("runs"), REPOSITORY / "adapters")
+    elif order.how is not None and named_flags in ([], ["base"]):
+        places = dict.fromkeys(folder.resolve() for folder in (Path("adapters"), Path("runs"), REPOSITORY / "adapters"))
+        for key, value in find_model(order.how, places, options.base).items():
+            setattr(options, key, value)
 
 
-def read_png(file: Path, palette: Palette) -> Sprite:
-    """A picture whose colours all occur in a palette, with the caption of its text chunks; `write_png`'s scale is undone.
+def forced(model, size: tuple[int, int] | None, palette: Palette | None):
+    """The model, made to draw a size or palette that it was not trained on. Raises InputError where it cannot."""
+    from eval.baseline.generator import SpriteTransformerGenerator
+    from eval.baseline.sprite_transformer import MAX_SIDE
 
-    Less than half opaque counts as transparent. Raises InputError for another picture.
-    """
-    rgba, said = _read_picture(file)
-    scale = said.get("scale", "1")
-    scale = int(scale) if scale.isdecimal() and len(scale) < 3 and int(scale) > 0 else 1
-    rgba = rgba[scale // 2 :: scale, scale // 2 :: scale]
-    if max(rgba.shape[:2]) > MAX_SIDE or min(rgba.shape[:2]) < MIN_SIDE:
-        size = f"{rgba.shape[0]}x{rgba.shape[1]}"
-        raise InputError(f"{file}: {size} pixels; a sprite has {MIN_SIDE} to {MAX_SIDE} a side, one picture pixel each")
-    entry_of = {colour: entry for entry, colour in reversed(list(enumerate(palette.colours, 1)))}
-    grid = np.zeros(rgba.shape[:2], np.uint8)
-    for place in np.argwhere(rgba[..., 3] >= 128):
-        colour = rgba[*place, :3].tobytes().hex()
-        if colour not in entry_of:
-            y, x = place
-            raise InputError(f"{file}: colour {colour} at row {y}, column {x} is not in palette {palette.name!r}")
-        grid[*place] = entry_of[colour]
-    return Sprite(grid, palette, said.get("caption", ""))
+    if isinstance(model, SpriteTransformerGenerator):
+        if palette is not None and palette.hash != model.palette.hash:
+            raise InputError(f"--force: {model.name} has no symbols for another palette; without it the colours are exchanged")
+        if size is not None and max(size) > MAX_SIDE:
+            raise InputError(f"--force: {model.name} knows no places beyond {MAX_SIDE}x{MAX_SIDE}")
+    if model.facts is not None:
+        sizes = model.facts.sizes if size is None or size in model.facts.sizes else (*model.facts.sizes, size)
+        model.facts = replace(model.facts, sizes=sizes, palette_hash=palette.hash if palette else model.facts.palette_hash)
+    if palette is not None and (model.palette is None or palette.hash != model.palette.hash):
+        if len(palette.colours) < 2:
+            raise InputError("--force: a palette of one colour cannot be asked for; without it the colours are exchanged")
+        model.palette = Palette(FREE, palette.colours, palette.ramps)
+    return model
 
 
-def read_mask(file: Path, shape: tuple[int, int]) -> np.ndarray:
-    """(H, W) bool, True where a mask is black: keep. White is False: draw anew. Raises InputError for anything else."""
-    rgba, _ = _read_picture(file)
-    if rgba.shape[:2] != shape:
-        raise InputError(f"{file}: {rgba.shape[0]}x{rgba.shape[1]} pixels; the sprite has {shape[0]}x{shape[1]}, like its mask")
-    black, white = (rgba[..., :3] == 0).all(-1), (rgba[..., :3] == 255).all(-1)
-    if not (black | white).all() or (rgba[..., 3] < 255).any():
-        raise InputError(f"{file}: a mask is black where pixels stand and white where they are drawn anew, and nothing else")
-    if not white.any():
-        raise InputError(f"{file}: no white pixel; there is nothing to draw")
-    return black
+def model_told(options, model) -> dict:
+    """What the text chunks say of the model: names and hashes, never a path."""
+    from finetune.base_models import file_sha256, resolve
+
+    if options.endpoint is not None:
+        return {"endpoint": model.name.partition(" at ")[0]}  # not the host
+    if options.transformer is not None:
+        digest = file_sha256(Path(options.transformer) / "model.safetensors")
+        return {"transformer": model.name, "transformer_hash": digest}
+    told = {}
+    if model.facts is not None:
+        digest = file_sha256(Path(options.adapter) / "adapter_model.safetensors")
+        told = {"adapter": model.name, "adapter_hash": digest}
+        told |= {"base": model.facts.base_hub_id, "base_hash": model.facts.base_sha256}
+    if options.base is not None:
+        base = resolve(str(options.base))
+        told |= {"base": base.hub_id, "base_hash": base.sha256}
+    return told
 
 
-def _read_picture(file: Path) -> tuple[np.ndarray, dict[str, str]]:
-    """(H, W, 4) uint8 and the text chunks."""
-    from PIL import Image
+def _choosing(model, candidates: int):
+    """The model, or the best of so many candidates of it by its likelihoods and by the committed `guide`."""
+    if candidates == 1:
+        return model
+    from eval.best_of import BestOf
+    from eval.rivals import load_guide
 
-    from data_prep.sources.packs import Unusable, decode
+    return BestOf(model, candidates, load_guide())
 
+
+def _requests(model, order: Order, options) -> tuple[list, dict]:
+    """One request a drawing, alike but for their indices, and what the chunks say of given pixels and of force."""
+    from eval.generators import Request
+
+    palette = model.palette or named("reef64")
+    height, width = order.size or (model.facts.sizes[0] if model.facts else (16, 16))
+    given, told = order.given, {}
+    if options.continue_from is not None:
+        given, told["continued"] = _standing(options, palette)
+    elif given is not None:
+        told["continued"] = order.how.get("continued", "")
+    if given is not None:
+        height, width = given.shape
+    if order.force:
+        told["forced"] = f"{height}x{width}, palette {palette.name}"
+    indices = order.together or order.indices
+    seed = order.numbers["seed"]
+    return [Request(order.caption, height, width, palette, seed, index, given=given) for index in indices], told
+
+
+def _standing(options, palette: Palette) -> tuple[np.ndarray, str]:
+    """(H, W) int16 pixels that stand of `options.continue_from`, −1 elsewhere, and in words which they are."""
+    sprite = read_png(options.continue_from, palette)
+    if options.mask is not None:
+        keep, kept = read_mask(options.mask, sprite.grid.shape), f"what mask {options.mask.name} keeps"
+    else:
+        rows = sprite.height // 2 if options.rows is None else options.rows
+        if not 1 <= rows < sprite.height:
+            raise InputError(f"--rows {rows}: {options.continue_from} has {sprite.height}; it takes 1 to {sprite.height - 1}")
+        keep, kept = np.arange(sprite.height)[:, None] < rows, f"rows 0 to {rows - 1}"
+    return np.where(keep, sprite.grid.astype(np.int16), np.int16(-1)), f"{kept} of {options.continue_from.name}"
+
+
+def _drawn(model, requests: Sequence, order: Order, sampling, source: str) -> Iterator[tuple[int, Sprite, range]]:
+    """(index, sprite, indices of its batch). Batches are the same whenever the same indices are asked for."""
+    from eval.generators import sprites_of
+
+    size = len(requests) if order.together else BATCH
+    for request in requests:
+        model.refuse(request)
+    for start in range(0, len(requests), size):
+        batch = requests[start : start + size]
+        together = range(batch[0].index, batch[-1].index + 1)
+        for request, sprite in zip(batch, sprites_of(model, batch, sampling, source), strict=True):
+            if request.index in order.indices:
+                yield request.index, sprite, together
+        if len(requests) > size:
+            print(f"drawn {start + len(batch)} of {len(requests)}", file=sys.stderr)
+
+
+def _finished(sprite: Sprite, order: Order) -> Sprite:
+    """In the colours that were asked for."""
+    if order.reference is not None:
+        return in_colours_of(sprite, order.reference)
+    if order.palette is None or order.palette.hash == sprite.palette.hash:
+        return sprite
+    return replace(sprite, grid=locked(sprite.palette, order.palette)[sprite.grid], palette=order.palette)
+
+
+def _write(order: Order, drawings: Sequence[tuple[Sprite, Sprite, dict]]) -> None:
+    """All files beside their places, then each to its own."""
     try:
-        rgba, _ = decode(file.read_bytes())
-        with Image.open(file) as image:
-            return rgba, {key: str(value) for key, value in image.info.items() if isinstance(value, str)}
+        with tempfile.TemporaryDirectory(dir=order.out.parent, prefix=".draw-") as folder:
+            drafts = [Path(folder) / file.name for file in order.files]
+            if order.sheet:
+                drafts.append(drafts[0].with_suffix(".json"))
+                told = {**drawings[0][2], "caption": order.caption, "sheet": len(drawings), "generator": drawings[0][1].source}
+                write_sheet(*drafts, order.out.name, [sprite for _, sprite, _ in drawings], order.scale, told)
+            else:
+                for draft, (_, sprite, told) in zip(drafts, drawings, strict=True):
+                    _writer(draft)(draft, sprite, order.scale, told)
+            for draft in drafts:
+                os.replace(draft, order.out.parent / draft.name)
     except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
-    except Unusable as error:
-        raise InputError(f"{file}: {error}") from error
+        raise InputError(f"--out {order.out}: cannot be written: {error.strerror or error}") from error
+
+
+def _writer(file: Path) -> Callable:
+    return write_png if file.suffix.lower() == ".png" else lambda file, sprite, scale, told: write_grid(file, sprite)
+
+
+def _report(order: Order, drawings: Sequence[tuple[Sprite, Sprite, dict]], as_json: bool) -> None:
+    """Files on standard output; how close a reference came and whether `--like` came out the same on standard error."""
+    files = order.files * len(drawings) if order.sheet else order.files
+    for number, (file, (before, after, told)) in enumerate(zip(files, drawings, strict=True)):
+        found = {} if order.reference is None else closeness(before, after, order.reference)
+        if as_json:
+            row = {"file": str(file), "caption": order.caption, "seed": told["seed"], "index": told["index"], **found}
+            print(json.dumps(row, ensure_ascii=True), flush=True)
+        elif number == 0 or not order.sheet:
+            print(file, flush=True)
+        if found and not as_json:
+            print(f"{file.name}, {told['index']}: {in_words(found)}", file=sys.stderr)
+    if order.together is not None:
+        print(_compared(order, drawings[0][1]), file=sys.stderr)
+
+
+def _compared(order: Order, sprite: Sprite) -> str:
+    old = own_pixels(read_picture(order.how.file))
+    if old.shape != sprite.rgba().shape:
+        return f"not of the size of {order.how.file.name}"
+    differ = int((old != sprite.rgba()).any(-1).sum())
+    if not differ:
+        return f"the same pixels as {order.how.file.name}"
+    why = "another model, machine or version draws otherwise, or the picture was edited"
+    return f"{differ} pixels differ from {order.how.file.name}: {why}"

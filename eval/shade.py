@@ -4,7 +4,6 @@ A PNG keeps its palette where it has one of at most 63 colours, unused ones incl
 other PNGs get exactly their own colours. A .json or .txt file holds one completion, as the models write it.
 """
 
-import io
 import json
 import os
 import tempfile
@@ -13,18 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
-
 from data_prep.errors import InputError
 from data_prep.grid_text import FREE, GridError, read
 from data_prep.palette import MAX_COLOURS, PALETTE_FOLDER, Palette, corpus_palette, load, named, quantise
-from data_prep.sources.packs import MAX_BYTES, Unusable, decode
-from data_prep.sprite import MAX_SIDE, Sprite
-from eval.draw import write_png
+from data_prep.sprite import Sprite
+from eval.pictures import OPAQUE, read_bytes, read_drawn, write_gif, write_png
 from eval.postprocess.shader import Light, shade
 
 GRID_SUFFIXES = (".json", ".txt")
-OPAQUE = 128  # alpha from which a pixel counts
 MAX_FRAMES = 120
 TURN_SECONDS = 3.0  # one round of the light
 
@@ -96,41 +91,32 @@ def read_drawing(path: Path, palette: Palette | None = None) -> Sprite:
     suffix = path.suffix.lower()
     if suffix != ".png" and suffix not in GRID_SUFFIXES:
         raise InputError(f"{path}: neither a .png nor a grid in a .json or .txt file")
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        sprite = _from_png(data, palette) if suffix == ".png" else _from_text(data, palette)
-    except (InputError, Unusable) as error:
-        raise InputError(f"{path}: {error}") from error
+    sprite = _from_png(path, palette) if suffix == ".png" else _from_text(path, palette)
     if palette is not None and sprite.palette != palette:
         return Sprite(quantise(sprite.rgba(), palette), palette)
     return sprite
 
 
-def _from_text(data: bytes, palette: Palette | None) -> Sprite:
-    drawing = read(data.decode("utf-8", "replace").rstrip("\r\n"), {palette.name: palette} if palette else None)
+def _from_text(path: Path, palette: Palette | None) -> Sprite:
+    text = read_bytes(path).decode("utf-8", "replace").rstrip("\r\n")
+    drawing = read(text, {palette.name: palette} if palette else None)
     if isinstance(drawing, GridError):
-        raise InputError(str(drawing))
+        raise InputError(f"{path}: {drawing}")
     return drawing
 
 
-def _from_png(data: bytes, palette: Palette | None) -> Sprite:
-    if len(data) > MAX_BYTES:
-        raise InputError(f"more than {MAX_BYTES >> 20} MiB; a drawing has at most {MAX_SIDE}x{MAX_SIDE} pixels")
-    rgba = unscaled(decode(data)[0])
+def _from_png(path: Path, palette: Palette | None) -> Sprite:
+    picture = read_drawn(path)
+    rgba, table = picture.rgba, picture.table
     seen = Counter(pixel.tobytes().hex() for pixel in rgba[rgba[..., 3] >= OPAQUE][:, :3])
     if not seen:
-        raise InputError("no opaque pixel; there is nothing to shade")
-    stored = _stored_colours(data)
-    if palette is None and len(stored) <= MAX_COLOURS and set(seen) <= set(stored):
-        palette = _known(tuple(stored))
+        raise InputError(f"{path}: no opaque pixel; there is nothing to shade")
+    if palette is None and len(table) <= MAX_COLOURS and set(seen) <= set(table):
+        palette = _known(table)
     elif palette is None:
         if len(seen) > MAX_COLOURS:
             raise InputError(
-                f"{len(seen)} colours; at most {MAX_COLOURS} are kept as they are, so give --palette reef64 or a file"
+                f"{path}: {len(seen)} colours; at most {MAX_COLOURS} are kept as they are, so give --palette reef64 or a file"
             )
         palette = corpus_palette(seen, FREE)
     return Sprite(quantise(rgba, palette, OPAQUE), palette)
@@ -142,47 +128,11 @@ def _known(colours: tuple[str, ...]) -> Palette:
     return next((palette for palette in shipped if palette.colours == colours), Palette(FREE, colours))
 
 
-def _stored_colours(data: bytes) -> list[str]:
-    """The opaque colours of an indexed picture's own table, in order, each once; none for other pictures."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as image:
-        if image.mode != "P":
-            return []
-        image.load()
-        image.apply_transparency()  # the tRNS chunk reaches the table only so
-        table = np.array(image.getpalette("RGBA"), np.uint8).reshape(-1, 4)
-    return list(dict.fromkeys(entry[:3].tobytes().hex() for entry in table if entry[3] >= OPAQUE))
-
-
-def unscaled(rgba: np.ndarray) -> np.ndarray:
-    """(H, W, 4) that is too large for a sprite → the sprite that it was enlarged from. Raises InputError if there was none."""
-    height, width = rgba.shape[:2]
-    if max(height, width) <= MAX_SIDE:
-        return rgba
-    for factor in range(min(height, width), 1, -1):
-        if height % factor == 0 and width % factor == 0:
-            small = rgba[::factor, ::factor]
-            if np.array_equal(small.repeat(factor, 0).repeat(factor, 1), rgba):
-                if max(small.shape[:2]) <= MAX_SIDE:
-                    return small
-                break
-    raise InputError(f"{height}x{width} pixels; a drawing has at most {MAX_SIDE} a side, so cut it up or shrink it first")
-
-
 def write_sweep(file: Path, sprite: Sprite, light: Light, frames: int, scale: int) -> None:
     """A GIF without end of the light going round clockwise from where it stands; transparent where the sprite is."""
-    from PIL import Image
-
     turns = [replace(light, azimuth=(light.azimuth - 360 * frame / frames) % 360) for frame in range(frames)]
-    pictures = []
-    for turn in turns:
-        grid = shade(sprite.grid, sprite.palette, turn)
-        picture = Image.fromarray(grid.repeat(scale, 0).repeat(scale, 1), "P")
-        picture.putpalette(sprite.palette.rgba[:, :3].tobytes())
-        pictures.append(picture)
-    timing = {"duration": round(1000 * TURN_SECONDS / frames), "loop": 0, "disposal": 2, "transparency": 0}
-    pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], optimize=False, **timing)
+    grids = [shade(sprite.grid, sprite.palette, turn) for turn in turns]
+    write_gif(file, grids, sprite.palette, scale, round(1000 * TURN_SECONDS / frames))
 
 
 def _write(target: Path, write: Callable[[Path], None]) -> None:

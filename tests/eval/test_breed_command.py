@@ -14,7 +14,7 @@ from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from eval import breed as command
 from eval.cli import main
-from eval.draw import read_png, write_png
+from eval.pictures import read_png, write_png
 from eval.postprocess.breeder import Lineage, breed
 
 RNG = np.random.default_rng(6)

@@ -11,7 +11,7 @@ from data_prep.grid_text import encode
 from data_prep.palette import Palette, load, named, quantise
 from data_prep.sources.procedural import sprite
 from eval.cli import main
-from eval.draw import write_png
+from eval.pictures import write_png
 from eval.postprocess.shader import Light, shade
 from eval.shade import read_drawing
 
