@@ -1,0 +1,1 @@
+"""Pages in the browser, served by one small local server: drawing by hand (`play`)."""

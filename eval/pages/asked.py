@@ -1,0 +1,74 @@
+"""What the play page may ask for, field by field. Anything else is refused before it gets near a model."""
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from data_prep.errors import InputError
+from eval.best_of import MAX_CANDIDATES
+from eval.order import MAX_CAPTION
+from eval.postprocess.shader import Light
+
+MAX_COUNT = 16
+MAX_SEED = 2**53 - 1  # the largest whole number that a browser holds exactly
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class Chances(_Strict):
+    """How pixels are drawn, and how many drawings."""
+
+    seed: int = Field(ge=0, le=MAX_SEED)
+    temperature: float = Field(1.0, ge=0, le=10)
+    guidance: float = Field(0.0, ge=0, le=20)
+    count: int = Field(1, ge=1, le=MAX_COUNT)
+
+
+class AskedDrawings(Chances):
+    """palette: a name, or two and more colours in hex; keep_rows: of the drawing `continued`, from the top."""
+
+    prompt: str = Field(max_length=MAX_CAPTION)
+    height: int
+    width: int
+    palette: str = Field(max_length=2000)
+    best_of: int = Field(1, ge=1, le=MAX_CANDIDATES)
+    continued: str | None = None
+    keep_rows: int = 0
+
+
+class AskedChildren(Chances):
+    """parents: ids of two drawings."""
+
+    parents: list[str] = Field(min_length=2, max_length=2)
+
+
+class AskedLight(_Strict):
+    """Angles in degrees; rim: rim light and glow, as `pixelreef shade --rim` has them."""
+
+    azimuth: float = Field(ge=-360, le=720)
+    elevation: float = Field(ge=0, le=90)
+    strength: float = Field(1.0, ge=0, le=2)
+    rim: bool = False
+
+    def light(self) -> Light:
+        return Light(self.azimuth, self.elevation, self.strength, rim=float(self.rim), glow=float(self.rim))
+
+    @classmethod
+    def read(cls, text: str) -> "AskedLight":
+        """From JSON, as an address holds it. Raises InputError."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise InputError(f"light: {in_words(error.errors())}") from error
+
+
+class AskedLighting(_Strict):
+    drawing: str
+    light: AskedLight
+
+
+def in_words(faults: list[dict]) -> str:
+    """pydantic's first fault as one line: the field and what it takes, without the value."""
+    field = ".".join(part for part in faults[0]["loc"] if isinstance(part, str) and part not in ("body", "query", "path"))
+    words = faults[0]["msg"].removeprefix("Value error, ")
+    return f"{field or 'request'}: {words[0].lower()}{words[1:]}"
