@@ -1,7 +1,8 @@
 """Best of n: several candidates of each drawing, of which the best by the model's own likelihoods and by `guide` stays.
 
 score = log p(grid | caption) − log p(grid | empty caption) + log guide.score, in nats; the difference is the mean over the
-drawing and its mirror image (facing words of the caption swapped). By Bayes' rule the difference is
+drawing and its mirror image (left and right of the caption swapped; a caption that the mirror image would belie has the
+drawing alone), which takes four likelihoods a candidate. By Bayes' rule the difference is
 log p(caption | grid) up to a constant, so both terms are probabilities that the drawing shows what was asked for. Plain
 log p(grid) would pick blanks: they cost the fewest bits.
 
@@ -10,7 +11,6 @@ Before the score count, in this order: the text is a drawing; it is not near-emp
 (quality ≥ 0.5). What fails stays only where all candidates fail. Verdicts are another critic's, which is never asked here.
 """
 
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,9 +18,9 @@ from dataclasses import replace
 import numpy as np
 
 from data_prep import grid_text
+from data_prep.augment import flipped
 from data_prep.errors import InputError
 from data_prep.sprite import Sprite
-from data_prep.wording import FACING_WORDS
 from eval.generators import GRAMMAR, Drawing, Generator, Request, drawn
 from eval.prompting import said
 
@@ -29,20 +29,19 @@ MAX_CANDIDATES = 64
 LEAST_DRAWN = 0.05  # share of opaque pixels; the sparsest of 18,000 procedural sprites has 0.098
 LEAST_ENTRIES = 3
 _LOWEST = 1e-9  # of guide.score, before its logarithm
-_SIDES = {a: a.replace("left", "right") for a in FACING_WORDS["left"]} | {
-    a: a.replace("right", "left") for a in FACING_WORDS["right"]
-}
 
 
 class BestOf:
     """The best of n candidates of a generator. guide: a critic, or None to go by likelihoods and by empty and flat alone.
 
-    A size that the guide was not taught is chosen without it. Raises InputError for n outside 1…64.
+    A size that the guide was not taught is chosen without it. Raises InputError for n outside 1…64, and for a generator
+    that has no likelihoods.
     """
 
     def __init__(self, generator: Generator, n: int, guide=None):
         if not 1 <= n <= MAX_CANDIDATES:
             raise InputError(f"best of {n}: it takes 1 to {MAX_CANDIDATES} candidates")
+        list(generator.likelihoods([], []))  # raises where there are none, before anything is drawn
         self.generator, self.n, self.guide = generator, n, guide
         self.palette, self.facts = generator.palette, generator.facts
 
@@ -90,7 +89,10 @@ class BestOf:
             grid_text.read(text, {r.palette.name: r.palette}, (r.height, r.width))
             for r, text in zip(requests, texts, strict=True)
         ]
-        places = [place for place, found in enumerate(read) if isinstance(found, Sprite)]
+        places = [
+            place for place, (r, found) in enumerate(zip(requests, read, strict=True))
+            if isinstance(found, Sprite) and found.palette == r.palette
+        ]  # fmt: skip
         sprites, asked = [read[place] for place in places], [requests[place] for place in places]
         ranks: list[tuple] = [(False, False, False, 0.0)] * len(texts)
         sure, fit = self._guided(asked, sprites)
@@ -100,10 +102,17 @@ class BestOf:
         return ranks
 
     def gains(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> np.ndarray:
-        """(N,) nats that the caption gains: log p(grid | caption) − log p(grid | empty caption), mean over both views."""
-        turned = [mirrored(request) for request in requests], [replace(s, grid=s.grid[:, ::-1]) for s in sprites]
-        views = [(list(requests), list(sprites)), turned]
-        return np.mean([self._bits([_untold(r) for r in asked], s) - self._bits(asked, s) for asked, s in views], 0) * np.log(2)
+        """(N,) nats that the caption gains: log p(grid | caption) − log p(grid | empty caption), mean over the views."""
+        plain = list(zip(requests, sprites, strict=True))
+        turned = {row: found for row, pair in enumerate(plain) if (found := mirrored(*pair)) is not None}
+        gains = self._gains(plain)
+        rows = list(turned)
+        gains[rows] = (gains[rows] + self._gains(list(turned.values()))) / 2
+        return gains
+
+    def _gains(self, pairs: Sequence[tuple[Request, Sprite]]) -> np.ndarray:
+        asked, sprites = [request for request, _ in pairs], [sprite for _, sprite in pairs]
+        return (self._bits([_untold(request) for request in asked], sprites) - self._bits(asked, sprites)) * np.log(2)
 
     def _bits(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> np.ndarray:
         return np.array([found.bits for found in self.generator.likelihoods(requests, sprites)], float)
@@ -131,12 +140,10 @@ def is_bare(grid: np.ndarray) -> bool:
     return bool((grid > 0).mean() < LEAST_DRAWN or len(np.unique(grid)) < LEAST_ENTRIES)
 
 
-def mirrored(request: Request) -> Request:
-    """What asks for the mirror image: facing left and right change places in the caption and in the tags."""
-    caption = re.sub(rf"\b({'|'.join(_SIDES)})\b", lambda found: _SIDES[found[0].lower()], request.caption, flags=re.IGNORECASE)
-    sides = {"left": "right", "right": "left"}
-    facing = request.tags.get("facing")
-    return replace(request, caption=caption, tags=dict(request.tags) | ({"facing": sides[facing]} if facing in sides else {}))
+def mirrored(request: Request, sprite: Sprite) -> tuple[Request, Sprite] | None:
+    """The mirror image and what asks for it, or None where no caption would (`augment.flipped`)."""
+    turned = flipped(replace(sprite, caption=request.caption, tags=request.tags))
+    return None if turned is None else (replace(request, caption=turned.caption, tags=turned.tags), turned)
 
 
 def _untold(request: Request) -> Request:

@@ -4,23 +4,21 @@
 
 Reads the recipe, the prepared dataset, base model, adapters and sprite transformers. Writes to `runs/<name>/`: recipe.json,
 palette.json, references.jsonl, training.npz, completions.jsonl, likelihoods.jsonl and copies of training logs. Run again, it
-goes on at the next missing row. About 0.5 s a 16×16 drawing of a 135M model on two cores, and 0.4 s a likelihood.
+goes on at the next missing row; under `accelerate launch` the processes share the rows (eval.shards). About 0.5 s a 16×16
+drawing of a 135M model on two cores, and 0.4 s a likelihood.
 """
 
-import difflib
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from data_prep import grid_text
 from data_prep.errors import InputError, exit_code
@@ -28,80 +26,18 @@ from data_prep.pairs import content_hash
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from eval import rivals
+from eval.caption_words import states
 from eval.controls import all_controls
 from eval.generators import GRAMMAR, UNCONSTRAINED, Drawing, Generator, Request
 from eval.metrics import likelihood
+from eval.metrics.validity import read_asked
 from eval.refinement import Answer
-from eval.run_folder import MAX_NAME, RIVAL_LOG, is_word, read_json, write_atomically
+from eval.run_folder import RIVAL_LOG, check_log, number, read_json, read_rows, write_atomically
+from eval.run_recipe import GenerateRecipe, read_recipe
+from eval.shards import ALONE, JsonLines, Processes, processes
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONTROL = "control"
-SPLITS = ("test", "validation", "unseen_cells")
-
-
-@dataclass(frozen=True)
-class GenerateRecipe:
-    """What a run compares. generators: name → what `eval.rivals` shows; roles: which is 'adapter', 'base' and 'rival'.
-
-    split: where the held-out sprites come from: 'test' has unseen plans and combinations, 'validation' known plans alone,
-    'unseen_cells' what a corpus left out. prompts: how many of them are asked for, cell by cell; unconstrained: how many of those
-    are also drawn without the grammar; likelihoods: how many are measured in bits. dtype float32 makes batches matter least.
-    """
-
-    name: str
-    dataset: str
-    generators: dict
-    roles: dict
-    split: str = "test"
-    prompts: int = 60
-    unconstrained: int = 12
-    likelihoods: int = 60
-    seed: int = 1
-    temperature: float = 1.0
-    top_p: float = 1.0
-    batch_size: int = 16
-    dtype: str = "bfloat16"
-
-    def __post_init__(self):
-        if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-]+", self.name) or self.name.startswith("."):
-            raise InputError(f"recipe: name {self.name!r} must be one word, for it names a folder")
-        for name, what in self.generators.items() if isinstance(self.generators, dict) else [("generators", None)]:
-            if not is_word(name):
-                raise InputError(f"recipe: generator {name!r}: a name is a text of at most {MAX_NAME} characters")
-            rivals.check(name, what)
-        for key in ("prompts", "unconstrained", "likelihoods", "seed", "batch_size"):
-            value, least = getattr(self, key), key in ("prompts", "batch_size")
-            if not isinstance(value, int) or value < least:
-                raise InputError(f"recipe: {key} is {value!r}; it takes a whole number from {int(least)}")
-        for key, most in (("temperature", 10), ("top_p", 1)):
-            value = getattr(self, key)
-            if type(value) not in (int, float) or not 0 <= value <= most:
-                raise InputError(f"recipe: {key} is {value!r}; it takes a number from 0 to {most}")
-        if self.split not in SPLITS:
-            raise InputError(f"recipe: split is {self.split!r}; it takes {', '.join(SPLITS)}")
-        if self.dtype not in ("bfloat16", "float16", "float32") or not isinstance(self.dataset, str):
-            raise InputError(f"recipe: dtype {self.dtype!r}, dataset {self.dataset!r}; they take bfloat16 or float32, a folder")
-        if not isinstance(self.roles, dict) or not set(self.roles.values()) <= set(rivals.spread(self.generators)):
-            raise InputError("recipe: roles must name generators, as {adapter: NAME, base: NAME}")
-
-
-def read_recipe(path: Path) -> GenerateRecipe:
-    """Raises InputError for a file that cannot be read, an unknown key (with the nearest valid one) or a missing one."""
-    try:
-        keys = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {str(error).splitlines()[0]}") from error
-    valid = [f.name for f in fields(GenerateRecipe)]
-    if not isinstance(keys, dict):
-        raise InputError(f"{path}: must be a mapping of keys to values")
-    for key in keys:
-        if key not in valid:
-            near = difflib.get_close_matches(str(key), valid, 1, 0)[0]
-            raise InputError(f"{path}: unknown key {key!r}; the nearest valid one is {near!r}")
-    try:
-        return GenerateRecipe(**keys)
-    except TypeError as error:
-        raise InputError(f"{path}: {error}; see eval/recipes/demo.yaml") from error
 
 
 def read_split(dataset: Path, split: str, palette: Palette) -> list[tuple[dict, Sprite]]:
@@ -135,36 +71,16 @@ def choose_prompts(rows: list[tuple[dict, Sprite]], count: int, seed: int) -> li
     return [(entry[1][:16], entry[2]) for _, _, entry in turns[:count]]
 
 
-class JsonLines:
-    """An append-only .jsonl; a torn last line is cut off when it is opened. Raises InputError for a damaged one."""
-
-    def __init__(self, path: Path, key: tuple[str, ...]):
-        self.path, self.key = path, key
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:
-            write_atomically(path, whole)
-        try:
-            self.done = {tuple(json.loads(line)[k] for k in key) for line in whole.splitlines()}
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: a line is damaged ({error!r}); remove the file, it will be drawn again") from error
-
-    def append(self, rows: list[dict]) -> None:
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        self.done |= {tuple(row[k] for k in self.key) for row in rows}
-
-    def lacks(self, *key: str) -> bool:
-        return key not in self.done
-
-
 class Run:
-    """One run folder being filled. Its identity covers recipe, weights and data: other ones are refused, never mixed."""
+    """One run folder being filled. Its identity covers recipe, weights and data: other ones are refused, never mixed.
 
-    def __init__(self, recipe: GenerateRecipe, folder: Path):
+    mine: this process among those that fill it together.
+    """
+
+    def __init__(self, recipe: GenerateRecipe, folder: Path, mine: Processes = ALONE):
         from finetune.adapter_folder import load_palette
 
-        self.recipe, self.folder, self.dataset = recipe, folder, Path(recipe.dataset)
+        self.recipe, self.folder, self.dataset, self.mine = recipe, folder, Path(recipe.dataset), mine
         self.palette = load_palette(self.dataset)
         self.training = read_split(self.dataset, "train", self.palette)
         self.prompts = choose_prompts(read_split(self.dataset, recipe.split, self.palette), recipe.prompts, recipe.seed)
@@ -173,14 +89,29 @@ class Run:
         self.rivals = rivals.spread(recipe.generators)
         self.hash = identity(recipe)
         self._claim()
-        self.completions = JsonLines(folder / "completions.jsonl", ("generator", "mode", "request_id"))
-        self.likelihoods = JsonLines(folder / "likelihoods.jsonl", ("generator", "condition", "request_id"))
+        order = self._order()
+        self.completions = JsonLines(folder / "completions.jsonl", ("generator", "mode", "request_id"), order, mine)
+        self.likelihoods = JsonLines(folder / "likelihoods.jsonl", ("generator", "condition", "request_id"), order, mine)
+
+    def _order(self) -> Callable[[dict], tuple]:
+        """A row's place among those of a generator, as where a single process draws; controls stay as they are."""
+        prompts = {key: place for place, (key, _) in enumerate(self.prompts)}
+        names, parts = list(self.rivals), [GRAMMAR, UNCONSTRAINED, *likelihood.CONDITIONS]
+
+        def place(row: dict) -> tuple:
+            if row["generator"] not in names:
+                return (-1,)
+            return names.index(row["generator"]), parts.index(row.get("mode", row.get("condition"))), prompts[row["request_id"]]
+
+        return place
 
     def _claim(self) -> None:
-        """Makes the folder, or sees that it belongs to this very run."""
+        """Sees that the folder belongs to this very run, or makes it, which is for the first process."""
         path = self.folder / "recipe.json"
         if path.exists() and read_json(path).get("recipe_hash") != self.hash:
             raise InputError(f"{self.folder}: holds a run of another recipe, adapter or dataset; remove it or take another name")
+        if not self.mine.is_first:
+            return
         about = self._about()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_training()
@@ -205,6 +136,9 @@ class Run:
         about = published(self.recipe) | {"recipe_hash": self.hash, "palette_hash": self.palette.hash, "commit": commit()}
         about |= {"dataset_hash": content_hash(self.dataset), "size": self.prompts[0][1].height}
         about["told"] = {name: rival.told for name, rival in self.rivals.items()}
+        about["left_out"] = {name: rival.left_out for name, rival in self.rivals.items() if rival.left_out}
+        spent = {name: training_seconds(rival) for name, rival in self.rivals.items()}
+        about["training_seconds"] = {name: seconds for name, seconds in spent.items() if seconds is not None}
         if adapter := self._adapter():
             facts = AdapterFacts.load(adapter)
             about |= {"sprites_seen": facts.sprites_seen, "training": vars(facts)}
@@ -216,15 +150,17 @@ class Run:
         return Path(trained.adapter) if trained is not None and trained.adapter else None
 
     def _copy_logs(self) -> None:
-        """The training logs of the adapter and of the rival (else of the first sprite transformer), for their charts."""
-        from finetune.adapter_folder import LOG
+        """The training logs of the adapter and of the rival (else of the first sprite transformer), for their charts; what was
+        measured while the adapter trained is in a file of its own."""
+        from finetune.adapter_folder import LOG, SAMPLES
 
         named = self.rivals.get(self.recipe.roles.get("rival"))
         rivals = [one.transformer for one in (named, *self.rivals.values()) if one is not None and one.transformer]
         adapter = self._adapter()
-        sources = {LOG: adapter / LOG if adapter else None, RIVAL_LOG: Path(rivals[0]).parent / LOG if rivals else None}
+        sources = {name: adapter / name for name in (LOG, SAMPLES)} if adapter else {}
+        sources |= {RIVAL_LOG: Path(rivals[0]).parent / LOG} if rivals else {}
         for name, log in sources.items():
-            if log is not None and log.exists():
+            if log.exists():
                 write_atomically(self.folder / name, log.read_text())
 
     def request(self, index: int, subject: Sprite) -> Request:
@@ -234,7 +170,7 @@ class Run:
 
     def row(self, generator: str, kind: str, mode: str, index: int, text: str, seconds: float, tokens: int) -> dict:
         key, sprite = self.prompts[index]
-        read = grid_text.read(text, {self.palette.name: self.palette}, sprite.grid.shape)
+        read = read_asked(text, {self.palette.name: self.palette}, sprite.grid.shape, self.palette)
         error = None if isinstance(read, Sprite) else str(read)
         return {
             "request_id": key, "generator": generator, "kind": kind, "mode": mode, "caption": sprite.caption,
@@ -244,20 +180,22 @@ class Run:
         }  # fmt: skip
 
     def add_controls(self) -> None:
+        """By the first process: they take no time."""
         held_out = [sprite for _, sprite in self.prompts]
         rows = []
         for name, kind, index, sprite in all_controls(held_out, [sprite for _, sprite in self.training], self.recipe.seed):
-            if self.completions.lacks(name, CONTROL, self.prompts[index][0]):
+            if self.mine.is_first and self.completions.lacks(name, CONTROL, self.prompts[index][0]):
                 rows.append(self.row(name, kind, CONTROL, index, grid_text.encode(sprite.grid, self.palette), 0.0, 0))
         self.completions.append(rows)
+        self.completions.gather()
 
-    def add_drawings(self, name: str, model: Generator, mode: str, count: int) -> None:
+    def add_drawings(self, name: str, model: Generator, mode: str, asked: list[int]) -> None:
         from eval.decoding import Sampling
 
         own = self.rivals[name]
         temperature = self.recipe.temperature if own.temperature is None else own.temperature
         sampling = Sampling(temperature, top_p=self.recipe.top_p, guidance=own.guidance)
-        todo = [i for i, (key, _) in enumerate(self.prompts[:count]) if self.completions.lacks(name, mode, key)]
+        todo = self.mine.share([i for i in asked if self.completions.lacks(name, mode, self.prompts[i][0])])
         for batch in _batches(todo, self.recipe.batch_size, f"{name}: drawing, {mode}"):
             requests = [self.request(i, self.prompts[i][1]) for i in batch]
             drawings = list(model.answer(requests, sampling, mode, self.recipe.batch_size))
@@ -270,48 +208,61 @@ class Run:
         subjects = {likelihood.RIGHT: held_out, likelihood.EMPTY: nothing, likelihood.SHUFFLED: other_subjects(held_out)}
         for condition in self.conditions(name):
             told = subjects[condition]
-            todo = [i for i in range(len(held_out)) if self.likelihoods.lacks(name, condition, self.prompts[i][0])]
+            todo = [i for i in self.measured(name) if self.likelihoods.lacks(name, condition, self.prompts[i][0])]
+            todo = self.mine.share(todo)
             for batch in _batches(todo, self.recipe.batch_size, f"{name}: bits, {condition}"):
                 requests = [self.request(i, told[i]) for i in batch]
                 found = model.likelihoods(requests, [held_out[i] for i in batch])
                 rows = [{"request_id": self.prompts[i][0], "generator": name, "condition": condition} for i in batch]
                 self.likelihoods.append([row | vars(one) for row, one in zip(rows, found, strict=True)])
 
-    def unconstrained(self, name: str) -> int:
-        """How many prompts a generator also answers without the grammar: none where it writes grids only or is led."""
+    def asked(self, name: str) -> list[int]:
+        """The prompts that a generator answers: one with words left out, those whose captions have such words."""
         rival = self.rivals[name]
-        return self.recipe.unconstrained if rival.transformer is None and not rival.guidance else 0
+        return [i for i, (_, sprite) in enumerate(self.prompts) if rival.word is None or states(sprite.caption, rival.word)]
 
-    def measured(self, name: str) -> int:
-        """How many held-out sprites a generator is asked the bits of."""
-        return self.recipe.likelihoods if self.rivals[name].has_own_likelihoods else 0
+    def unconstrained(self, name: str) -> list[int]:
+        """Those that it also answers without the grammar: none where it writes grids only, is led or has something left out."""
+        rival = self.rivals[name]
+        free = rival.transformer is None and not rival.guidance and not rival.left_out
+        return list(range(len(self.prompts)))[: self.recipe.unconstrained if free else 0]
+
+    def measured(self, name: str) -> list[int]:
+        """The held-out sprites that a generator is asked the bits of."""
+        own = self.rivals[name].has_own_likelihoods
+        return [i for i in self.asked(name) if i < self.recipe.likelihoods] if own else []
 
     def conditions(self, name: str) -> list[str]:
         """What a generator is told while the bits are measured."""
-        return [c for c in likelihood.CONDITIONS if c != likelihood.EMPTY or self.rivals[name].can_be_told_nothing]
+        rival = self.rivals[name]
+        if rival.left_out:
+            return [likelihood.RIGHT]
+        return [c for c in likelihood.CONDITIONS if c != likelihood.EMPTY or rival.can_be_told_nothing]
 
     def is_complete(self, name: str) -> bool:
-        wanted = [(name, GRAMMAR, key) for key, _ in self.prompts]
-        wanted += [(name, UNCONSTRAINED, key) for key, _ in self.prompts[: self.unconstrained(name)]]
-        bits = {(name, c, key) for c in self.conditions(name) for key, _ in self.prompts[: self.measured(name)]}
-        return set(wanted) <= self.completions.done and bits <= self.likelihoods.done
+        keys = [key for key, _ in self.prompts]
+        wanted = {(name, GRAMMAR, keys[i]) for i in self.asked(name)}
+        wanted |= {(name, UNCONSTRAINED, keys[i]) for i in self.unconstrained(name)}
+        bits = {(name, condition, keys[i]) for condition in self.conditions(name) for i in self.measured(name)}
+        return wanted <= self.completions.done and bits <= self.likelihoods.done
 
     def recorded(self, name: str) -> Answer:
         """What answers with the drawings that a generator has in the folder, by mode and index: its rounds go on from them."""
-        lines = map(json.loads, self.completions.path.read_text(encoding="utf-8").splitlines())
         drawn = {
             (row["mode"], row["index"]): Drawing(row["text"], row["seconds"], row["tokens"])
-            for row in lines if row["generator"] == name
+            for row in self.completions.rows() if row["generator"] == name
         }  # fmt: skip
         return lambda requests, sampling, mode, batch_size: (drawn[mode, request.index] for request in requests)
 
     def fill(self, name: str, model: Generator) -> None:
-        """Adds the missing rows of a generator whose bare model is loaded."""
+        """Adds the missing rows of a generator whose bare model is loaded, of which each process draws its share."""
         generator = self.rivals[name].around(model, [sprite for _, sprite in self.training], self.recorded)
         if self.measured(name):
             self.add_likelihoods(name, generator)
-        self.add_drawings(name, generator, GRAMMAR, len(self.prompts))
+        self.add_drawings(name, generator, GRAMMAR, self.asked(name))
         self.add_drawings(name, generator, UNCONSTRAINED, self.unconstrained(name))
+        self.likelihoods.gather()
+        self.completions.gather()
 
 
 def other_subjects(sprites: list[Sprite]) -> list[Sprite]:
@@ -341,6 +292,17 @@ def published(recipe: GenerateRecipe) -> dict:
     return asdict(recipe) | {"dataset": Path(recipe.dataset).name, "generators": generators}
 
 
+def training_seconds(rival: rivals.Rival) -> float | None:
+    """How long its weights were trained, by the log beside them; None for a bare base model or without a log."""
+    from finetune.adapter_folder import LOG
+
+    folder = Path(rival.adapter) if rival.adapter else Path(rival.transformer).parent if rival.transformer else None
+    if folder is None or not (folder / LOG).exists():
+        return None
+    rows = read_rows(folder / LOG, check_log).rows
+    return max((seconds for row in rows if (seconds := number(row.get("seconds"))) is not None), default=None)
+
+
 def _reference(key: str, sprite: Sprite) -> dict:
     return {
         "request_id": key, "caption": sprite.caption, "tags": dict(sprite.tags), "zone": sprite.tags.get("zone", ""),
@@ -366,8 +328,8 @@ def commit() -> str:
 
 def generate(recipe: GenerateRecipe, runs: Path = Path("runs")) -> Path:
     """Fills `runs/<name>` and returns it. A model is loaded by itself, base and adapter never share weights; rivals of the
-    same weights that stand together share one."""
-    run = Run(recipe, runs / recipe.name)
+    same weights that stand together share one. Several processes make the same files as one would, but for the seconds."""
+    run = Run(recipe, runs / recipe.name, processes())
     run.add_controls()
     model, loaded = None, None
     for name, rival in run.rivals.items():

@@ -5,7 +5,7 @@ Used by `score` alone. Where no judge fits the run, its columns stay empty and t
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from eval.controls import HELD_OUT
-from eval.metrics import cells, critics, distribution, intervals
+from eval.metrics import cells, critics, distribution, intervals, memorisation
 from eval.metrics.corruptions import CORRUPTIONS, TAUGHT
 
 TRAINING = "training sprites"  # as a row beside the generators: how near sprites can be that are not the held-out ones
@@ -87,6 +87,24 @@ def add_metrics(scored: list[dict], seen: Seen, critic: critics.Critic, referenc
         if zone in critic.zones:
             metrics["zone_right"] = float(seen.opinions.zone[row] == zone)
             metrics["zone_right_scrambled"] = float(seen.opinions.zone_scrambled[row] == zone)
+
+
+def add_memorisation(
+    scored: list[dict], seen: Seen, sprites: Sequence[Sprite | None], critic: critics.Critic, grids: np.ndarray, palette: Palette
+) -> None:
+    """The likeness of the drawings that `seen` has places of to the nearest training sprite, and which one it is.
+
+    sprites: what `seen` was made of; grids: (N, H, W) training sprites, about 1 ms each. Nothing where there are none or
+    the critic was not taught their size.
+    """
+    if not seen.places or not len(grids) or not critic.fits(*grids.shape[1:]):
+        return
+    known = critic.features([Sprite(grid, palette) for grid in grids])
+    turned = critic.features([replace(sprites[place], grid=sprites[place].grid[::-1].copy()) for place in seen.places])
+    best, which = memorisation.nearest_features(np.stack([seen.opinions.features, turned]), known)
+    for place, likeness, index in zip(seen.places, best.tolist(), which.tolist(), strict=True):
+        scored[place]["metrics"]["nearest_training_features"] = round(likeness, 4)
+        scored[place]["nearest_training_sprite_features"] = index
 
 
 def recognition(references: list[dict], own: Seen, critic: critics.Critic, seed: int) -> dict:

@@ -141,3 +141,8 @@ def leave_out(text: str, number: int) -> str:
     """A guide without its sentence `number`, from 1."""
     parts = sentences(text)
     return "".join(parts[: number - 1] + parts[number:]).strip()
+
+
+def sentence(text: str, number: int) -> str:
+    """Sentence `number` of a guide, from 1."""
+    return sentences(text)[number - 1].strip()

@@ -117,7 +117,7 @@ def _short_table(summary: dict, recipe: dict) -> str:
 def _models(summary: dict) -> list[tuple[str, str]]:
     """The generators with a role; an adapter is shown beside the base model or the rival, a rival also by itself."""
     roles, words = summary["roles"], {"base": "base model, before", "adapter": "adapter, after", "rival": "rival"}
-    if not leader(roles) or not (roles["base"] or roles.get("rival")):
+    if not (roles.get("rival") or (roles["adapter"] and roles["base"])):
         missing = "base" if roles["adapter"] else "adapter"
         raise InputError(
             f"summary.json: no generator has the role '{missing}'; name it, or a rival, under roles in the recipe and score again"

@@ -3,24 +3,38 @@
     python -m eval.report runs/<name>        (or pixelreef report runs/<name>; with a second folder: see report_changes)
 
 Reads summary.json and scores.jsonl (by `python -m eval.score`), recipe.json, palette.json, references.jsonl,
-completions.jsonl; training.npz, training_log.jsonl and rival_training_log.jsonl (a copy of a sprite transformer's
-training_log.jsonl) where they are. Writes report.html and report.md.
+completions.jsonl; training.npz, training_log.jsonl and samples.jsonl (of the adapter) and rival_training_log.jsonl (a copy of a
+sprite transformer's training_log.jsonl) where they are. Writes report.html and report.md.
 """
 
 import argparse
 import re
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.errors import InputError, exit_code
 from data_prep.palette import Palette
-from eval import report_extremes, report_html, report_judge, report_pictures, report_tables, report_words, run_folder
-from eval.controls import HELD_OUT
+from eval import (
+    report_extremes,
+    report_html,
+    report_judge,
+    report_paired,
+    report_pictures,
+    report_tables,
+    report_words,
+    run_folder,
+)
+from eval.report_cost import cost
+from eval.report_legacy import bench
+from eval.report_sensitivity import sensitivity
+from eval.report_sweeps import rounds, temperatures
 from eval.report_tables import Section, Table
-from eval.summary import leader
+from eval.report_training import training
+from finetune.adapter_folder import SAMPLES
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 
@@ -36,9 +50,19 @@ class Run:
     scores: list[dict]
     references: list[dict]
     completions: list[dict]
+    likelihoods: list[dict]
     log: list[dict]
+    samples: list[dict]
     rival_log: list[dict]
     training: np.ndarray | None
+
+    @cached_property
+    def prompts(self) -> list[str]:
+        return list(dict.fromkeys(row["request_id"] for row in self.references))
+
+    @cached_property
+    def by_generator(self) -> report_paired.Scores:
+        return report_paired.by_generator(self.scores)
 
 
 def load(folder: Path) -> Run:
@@ -57,7 +81,9 @@ def load(folder: Path) -> Run:
         scores=run_folder.read_rows(folder / "scores.jsonl", lambda row: None).rows,
         references=run_folder.read_rows(folder / "references.jsonl", run_folder.check_reference).rows,
         completions=run_folder.read_rows(folder / "completions.jsonl", run_folder.check_drawing).rows,
+        likelihoods=run_folder.read_rows(folder / "likelihoods.jsonl", run_folder.check_likelihood, required=False).rows,
         log=run_folder.read_rows(folder / "training_log.jsonl", run_folder.check_log, required=False).rows,
+        samples=run_folder.read_rows(folder / SAMPLES, run_folder.check_log, required=False).rows,
         rival_log=run_folder.read_rows(folder / run_folder.RIVAL_LOG, run_folder.check_log, required=False).rows,
         training=run_folder.read_training(folder, len(palette)),
     )
@@ -80,21 +106,25 @@ def sections(run: Run) -> list[Section]:
         report_judge.cells(run.summary),
         Section.of("distribution", report_judge.distribution(run.summary)),
         Section.of("likelihoods", report_tables.likelihoods(run.summary, run.recipe)),
+        training(run),
         Section.of("comparisons", report_judge.comparisons(run.summary)),
+        sensitivity(run),
+        rounds(run),
+        temperatures(run),
+        cost(run),
         report_judge.judge(run.summary),
         Section.of("validity", report_tables.validity(run.summary)),
         Section.of("described", report_tables.described(run.summary)),
-        Section.of("legacy", report_tables.legacy(run.summary)),
+        bench(run.summary),
         Section.of("correlations", report_judge.correlations(run.summary, run.scores)),
         Section.of("recipe", report_tables.recipe_table(run.recipe, run.summary)),
     ]
-    return [section for section in found if any(table.rows for table in section.tables)]
+    return [section for section in found if section.charts or any(table.rows for table in section.tables)]
 
 
 def html(run: Run, found: list[Section]) -> str:
     drawings = report_pictures.Drawings(run.references, run.completions, run.palette)
     whisker_label, whiskers = report_pictures.whiskers(run.summary)
-    held_out = report_words.value_of(run.summary, HELD_OUT, "nearest_training")
     return report_html.render(
         name=run.name,
         verdict=sentence(report_words.verdict(run.summary)),
@@ -104,10 +134,7 @@ def html(run: Run, found: list[Section]) -> str:
         sections=found,
         whisker_label=whisker_label,
         whiskers=whiskers,
-        curve=report_pictures.training_curve(run.log, _held_out_bits(run.summary)),
-        trail=report_pictures.loss_against_score(run.rival_log or run.log),
-        pairs=report_pictures.memorisation_pairs(drawings, run.summary, run.scores, run.training, run.palette),
-        held_out_share=report_words.percent(held_out["mean"]) if held_out else "an unknown share",
+        memorisation=report_pictures.memorisation(drawings, run.summary, run.scores, run.training, run.palette),
     )
 
 
@@ -115,17 +142,13 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _held_out_bits(summary: dict) -> float | None:
-    rows = [row for row in summary["likelihoods"] if row["generator"] == leader(summary["roles"])]
-    return rows[0]["caption"]["mean"] if rows else None
-
-
 def markdown(run: Run, found: list[Section]) -> str:
-    """The same words and tables as the page, without pictures."""
+    """The same words and tables as the page, without pictures; of a chart, what it shows in words."""
     parts = [f"# {escape(run.name)}: pixelreef report", escape(sentence(report_words.verdict(run.summary)))]
     parts += [escape(words) for words in report_words.caveats(run.summary, run.recipe, run.log)]
     for section in found:
         parts += [f"## {escape(section.title)}", *([escape(section.intro)] if section.intro else [])]
+        parts += [f"Chart: {escape(chart.words)}" for chart in section.charts]
         for table in section.tables:
             parts += [*([f"### {escape(table.title)}"] if table.title != section.title else []), markdown_table(table)]
     return "\n\n".join(parts) + "\n"

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import InputError
-from eval import run_folder
+from eval import report_paired
 from eval.controls import HELD_OUT
 from eval.metrics import intervals, likelihood
-from eval.metrics.catalogue import YES_OR_NO
 from eval.metrics.intervals import Interval
 from eval.report import Run, escape, load
+from eval.report_paired import change_text
 from eval.report_tables import NOTHING, format_value, span
 from eval.report_words import models
 
@@ -33,7 +33,7 @@ def changes(before: Path, after: Path) -> str:
     same_judge = _judge(first) == _judge(second)
     lines, count, real = [], 0, 0
     for label, a, b in _pairs(first, second):
-        rows = [*_looks(first, second, a, b, same_judge), *_bits(before, after, a, b, first.summary["seed"])]
+        rows = [*_looks(first, second, a, b, same_judge), *_bits(first, second, a, b)]
         for what, direction, unit, values in rows:
             verdict = _called(values[2], direction)
             lines.append(_line(label, what, unit, values, verdict))
@@ -83,26 +83,18 @@ def _is_judged(name: str) -> bool:
 
 def _difference(first: Run, second: Run, a: tuple, b: tuple, metric: str) -> tuple[Interval, Interval, Interval]:
     requests, seed = list(_prompts(first)), first.summary["seed"]
-    x, y = _means(first, a, metric, requests), _means(second, b, metric, requests)
-    paired = intervals.paired_shares if metric in YES_OR_NO else intervals.paired_difference
-    return intervals.mean(x, seed), intervals.mean(y, seed), paired(y, x, seed)
+    x, y = (
+        report_paired.means(first.by_generator, a, metric, requests),
+        report_paired.means(second.by_generator, b, metric, requests),
+    )
+    return intervals.mean(x, seed), intervals.mean(y, seed), report_paired.difference(y, x, metric, seed)
 
 
-def _means(run: Run, key: tuple[str, str], metric: str, requests: list[str]) -> np.ndarray:
-    """(requests,) mean over the drawings of each prompt, NaN where none was measured."""
-    found: dict[str, list[float]] = {}
-    for row in run.scores:
-        if (row["generator"], row["mode"]) == key and row["metrics"].get(metric) is not None:
-            found.setdefault(row["request_id"], []).append(row["metrics"][metric])
-    return np.array([np.mean(found[request]) if request in found else np.nan for request in requests])
-
-
-def _bits(before: Path, after: Path, a: str, b: str, seed: int) -> list[tuple]:
+def _bits(first: Run, second: Run, a: str, b: str) -> list[tuple]:
     """Bits per pixel with the right caption, and what it gains over another one's, where both runs have them."""
-    tables = []
-    for folder, name in ((before, a), (after, b)):
-        rows = run_folder.read_rows(folder / "likelihoods.jsonl", run_folder.check_likelihood, required=False).rows
-        tables.append(likelihood.by_condition(row for row in rows if row["generator"] == name))
+    seed, tables = first.summary["seed"], []
+    for run, name in ((first, a), (second, b)):
+        tables.append(likelihood.by_condition(row for row in run.likelihoods if row["generator"] == name))
     x, y = tables
     right = [table[likelihood.RIGHT] for table in tables]
     fell = likelihood.gain(right[1], right[0], seed)
@@ -123,7 +115,7 @@ def _grown(x: dict, y: dict, seed: int) -> Interval:
 
 
 def _called(gap: Interval, direction: str) -> str:
-    if gap.low <= 0 <= gap.high:
+    if report_paired.is_noise(gap):
         return "noise"
     return "better" if (gap.mean > 0) == (direction == "higher") else "worse"
 
@@ -131,19 +123,11 @@ def _called(gap: Interval, direction: str) -> str:
 def _line(label: str, what: str, unit: str, values: tuple[Interval, Interval, Interval], verdict: str) -> str:
     """Shares in percent, their differences in percentage points."""
     x, y, gap = values
-    shown, moved = ((lambda v: format_value(v, unit)), _points) if unit == "%" else (_fine, _fine)
+    shown = (lambda v: format_value(v, unit)) if unit == "%" else (lambda v: change_text(v, unit))
     plus = "+" if gap.mean > 0 else ""
-    cells = [label, what, *(shown(value.mean) if value.n else NOTHING for value in (x, y)), f"{plus}{moved(gap.mean)}"]
-    cells += [span(moved(gap.low), moved(gap.high)), str(gap.n), verdict]
+    cells = [label, what, *(shown(v.mean) if v.n else NOTHING for v in (x, y)), f"{plus}{change_text(gap.mean, unit)}"]
+    cells += [span(change_text(gap.low, unit), change_text(gap.high, unit)), str(gap.n), verdict]
     return f"| {' | '.join(map(escape, cells))} |"
-
-
-def _points(share: float) -> str:
-    return f"{round(100 * share, 1) + 0.0:.1f}".replace("-", "−")
-
-
-def _fine(value: float) -> str:
-    return f"{round(value, 3) + 0.0:.3f}".replace("-", "−")
 
 
 def _head(first: Run, second: Run, before: Path, after: Path) -> list[str]:

@@ -77,8 +77,8 @@ def distribution(summary: dict) -> Table | None:
         return None
     keys = [((g["generator"], g["mode"]), generator_label(g), g["kind"]) for g in comparable(summary)]
     first = [(key, label, kind) for key, label, kind in keys if kind == "model"]
-    named = {key for key, _, _ in keys}
-    yardstick = [(key, f"{key[0]} (yardstick)", "honest") for key in own if key not in named and key[0] not in models(summary)]
+    drawn = {g["generator"] for g in summary["generators"]}
+    yardstick = [(key, f"{key[0]} (yardstick)", "honest") for key in own if key[0] not in drawn]
     rows = []
     for key, label, kind in (*first, *yardstick, *(entry for entry in keys if entry[2] != "model")):
         if key in own:

@@ -45,17 +45,26 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Chart:
+    """svg: an <svg> element that is safe in a page; words: what it shows, for those who do not see it, and under it."""
+
+    svg: str
+    words: str
+
+
+@dataclass(frozen=True)
 class Section:
-    """Tables under one heading; a table of the same title needs none of its own."""
+    """Charts and tables under one heading; a table of the same title needs none of its own."""
 
     key: str
     title: str
     intro: str
     tables: tuple[Table, ...]
+    charts: tuple[Chart, ...] = ()
 
     @classmethod
-    def of(cls, key: str, table: Table | None) -> "Section":
-        return cls(key, table.title if table else "", "", (table,) if table else ())
+    def of(cls, key: str, table: Table | None, charts: tuple[Chart, ...] = ()) -> "Section":
+        return cls(key, table.title if table else "", "", (table,) if table else (), charts if table else ())
 
 
 def format_value(value: float, unit: str) -> str:
@@ -125,9 +134,10 @@ def _group(summary: dict, *groups: str) -> list[dict]:
 
 
 def comparable(summary: dict) -> list[dict]:
-    """Generators for tables about looks: free-running drawings only where a model has no others."""
-    constrained = {g["generator"] for g in summary["generators"] if g["mode"] != "unconstrained"}
-    return [g for g in summary["generators"] if g["mode"] != "unconstrained" or g["generator"] not in constrained]
+    """Generators for tables about looks: free-running drawings only where a model has no others, nothing with words left out."""
+    own = [g for g in summary["generators"] if g["generator"] not in summary.get("variants", {})]
+    constrained = {g["generator"] for g in own if g["mode"] != "unconstrained"}
+    return [g for g in own if g["mode"] != "unconstrained" or g["generator"] not in constrained]
 
 
 def results(summary: dict) -> Table:
@@ -158,7 +168,7 @@ def legacy(summary: dict) -> Table:
 def validity(summary: dict) -> Table:
     """With and without the grammar, what it costs and what went wrong. Not greyed: validity has a job of its own."""
     metrics = [{**metric, "sane": None} for metric in summary["metrics"] if metric["group"] in ("format", "cost")]
-    models = [g for g in summary["generators"] if g["kind"] == "model"]
+    models = [g for g in summary["generators"] if g["kind"] == "model" and g["generator"] not in summary.get("variants", {})]
     notes = []
     for generator in models:
         for what, counts in (("faults", generator["faults"]), ("forgiven", generator["forgiven"])):
@@ -184,7 +194,7 @@ def likelihoods(summary: dict, recipe: dict) -> Table | None:
         "end_probability": ("end of turn", "↑"),
     }
     rows = []
-    for entry in summary["likelihoods"]:
+    for entry in (entry for entry in summary["likelihoods"] if entry["generator"] not in summary.get("variants", {})):
         n, name = entry["caption"]["n"], entry["generator"]
         cells = [_fine_cell(entry[what], 4 if what in HABITS else 3, n) for what in labels]
         rows.append(Row(_with_role(name, summary["roles"]), "model", (Cell(told(recipe, name)), Cell(str(n)), *cells)))

@@ -64,7 +64,9 @@ def _role(summary: dict, name: str | None) -> str:
 
 
 def models(summary: dict) -> list[str]:
-    return list(dict.fromkeys(g["generator"] for g in summary["generators"] if g["kind"] == "model"))
+    """Those that can be compared with each other: one that misses something is no rival of what it is a variant of."""
+    found = (g["generator"] for g in summary["generators"] if g["kind"] == "model")
+    return [name for name in dict.fromkeys(found) if name not in summary.get("variants", {})]
 
 
 def told(recipe: dict, name: str) -> str:
@@ -215,12 +217,18 @@ def _by_heart(summary: dict, metric: dict | None) -> list[str]:
     """Copies of what the judge learnt from are recognised more often than anything new."""
     if metric is None or metric["name"] not in PASSED or _sign(comparison(summary, metric["name"], HELD_OUT)) <= 0:
         return []
-    drawer, judge = _role(summary, leader(summary["roles"])), (summary.get("critics") or {}).get("judge")
+    drawer, judge = _drawer(summary), (summary.get("critics") or {}).get("judge")
     source = f" ({learnt_from(judge)})" if judge else ""
     return [
-        f"The {drawer}'s drawings are recognised more often than held-out sprites. So are copies of what the judge learnt "
+        f"{drawer}'s drawings are recognised more often than held-out sprites. So are copies of what the judge learnt "
         f"from{source}, recoloured ones among them: look at the nearest training sprites before calling it praise."
     ]
+
+
+def _drawer(summary: dict) -> str:
+    """The leader at the head of a sentence."""
+    name = leader(summary["roles"])
+    return f"The {role}" if (role := _role(summary, name)) else called(summary, name)
 
 
 def learnt_from(judge: dict) -> str:
@@ -236,7 +244,7 @@ def _training_words(summary: dict, metric: dict | None, seen: int | None, log: l
         return ["The drawings are poor by these numbers."] if poor else []
     seconds = max((number(row.get("seconds")) or 0 for row in log), default=0)
     time = f" in {seconds / 60:.0f} minutes" if seconds >= 90 else ""
-    trained = f"The {_role(summary, leader(summary['roles']))} was trained on {seen:,} sprites{time}".replace(",", NO_BREAK)
+    trained = f"{_drawer(summary)} was trained on {seen:,} sprites{time}".replace(",", NO_BREAK)
     if seen >= SHORT_TRAINING:
         return [f"{trained}." + (" The drawings are still poor by these numbers." if poor else "")]
     if poor:

@@ -5,44 +5,53 @@ smollm2, 4 examples: {base: smollm2-135m, examples: 4}       4 training sprites 
 smollm2, skill: {base: smollm2-135m, skill: eval/skills/pixel_art.md}
 smollm2, skill: {base: smollm2-135m, skill: eval/skills/pixel_art.md, leave_out: sentence}
                                                              and 'smollm2, skill − sentence 1', … beside it
+adapter: {adapter: adapters/…, leave_out: word}              and 'adapter − colour', 'adapter − noun', … (caption_words.py)
 adapter, best of 4: {adapter: adapters/…, best_of: 4}        a transformer can do that too, and the next
 adapter, led: {adapter: adapters/…, temperature: 0.8, guidance: 1.5}
                                                              otherwise the recipe's temperature, and no guidance
 smollm2, refined: {base: smollm2-135m, rounds: 2}            'smollm2, refined, round 0', '… round 1', '… round 2'
+served: {endpoint: http://127.0.0.1:8000/v1, model: NAME}    an OpenAI-compatible server, which gives no likelihoods
 """
 
 import difflib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
+from urllib.parse import urlsplit
 
 from data_prep.errors import InputError
 from data_prep.sprite import Sprite
 from eval.best_of import MAX_CANDIDATES, BestOf
+from eval.caption_words import CLASSES, Without
 from eval.generators import Generator, LanguageModel
-from eval.prompting import MAX_EXAMPLES, Examples, Prompted, Skill, check_length, leave_out, read_skill, sentences
+from eval.prompting import MAX_EXAMPLES, Examples, Prompted, Skill, check_length, leave_out, read_skill, sentence, sentences
 from eval.refinement import Answer, Refined
 from finetune.base_models import PACKAGED
 
-MODELS = ("adapter", "base", "transformer")
+MODELS = ("adapter", "base", "transformer", "endpoint")
+NAMED = (*MODELS, "model", "skill")  # keys that take a name or a place
+LEAVE_OUT = ("sentence", "word")
 NUMBERS = {"examples": (1, MAX_EXAMPLES), "best_of": (2, MAX_CANDIDATES), "rounds": (1, 8)}  # key → least, most
 SAMPLING = {"temperature": (0, 10), "guidance": (0, 20)}
-KEYS = (*MODELS, *NUMBERS, *SAMPLING, "skill", "leave_out")
+KEYS = (*NAMED, *NUMBERS, *SAMPLING, "leave_out")
 
 
 @dataclass(frozen=True)
 class Rival:
-    """One generator of a run. sentence: the one left out of its skill, from 1; round: of its self-refinement, which goes on
-    from what the rival `earlier` has drawn."""
+    """One generator of a run. sentence: the one left out of its skill, from 1; word: the class of words left out of its
+    captions; round: of its self-refinement, which goes on from what the rival `earlier` has drawn."""
 
     adapter: str | None = None
     base: str | None = None
     transformer: str | None = None
+    endpoint: str | None = None
+    model: str | None = None
     examples: int = 0
     best_of: int = 1
     skill: str | None = None
     sentence: int | None = None
+    word: str | None = None
     round: int = 0
     earlier: str | None = None
     temperature: float | None = None
@@ -51,12 +60,19 @@ class Rival:
     @property
     def weights(self) -> tuple[str | None, ...]:
         """What is loaded for it: rivals of the same weights can share one model."""
-        return self.adapter, self.base, self.transformer
+        return self.adapter, self.base, self.transformer, self.endpoint, self.model
 
     @property
     def has_own_likelihoods(self) -> bool:
-        """Choosing among drawings, drawing again and sampling otherwise leave the likelihoods what they are without."""
-        return self.best_of == 1 and self.round == 0 and self.temperature is None and not self.guidance
+        """Choosing among drawings, drawing again and sampling otherwise leave the likelihoods what they are without; an
+        endpoint gives none."""
+        plain = self.best_of == 1 and self.round == 0 and self.temperature is None and not self.guidance
+        return plain and self.endpoint is None
+
+    @property
+    def left_out(self) -> str:
+        """What it misses, in words: a sentence of its skill, a class of words of its captions, or ''."""
+        return sentence(read_skill(Path(self.skill)), self.sentence) if self.sentence else self.word or ""
 
     @property
     def told(self) -> str:
@@ -65,11 +81,13 @@ class Rival:
             from eval.baseline.conditions import TAGS
 
             is_class = self._config()["conditions"]["reads"] == TAGS
-            return "zone and category" if is_class else "what the caption says, as attributes"
+            less = f", without {self.word} words" if self.word else ""
+            return "zone and category" if is_class else f"what the caption says, as attributes{less}"
         more = (
             f", beside {self.examples} training sprites" if self.examples else ", after a technique guide" if self.skill else ""
         )
-        return f"the caption{more}"
+        less = f" without {self.word} words" if self.word else ""
+        return f"the caption{less}{more}"
 
     @property
     def can_be_told_nothing(self) -> bool:
@@ -85,6 +103,12 @@ class Rival:
         """The bare model. dtype: of a language model; the sprite transformer is float32."""
         if (self.best_of > 1 or self.guidance) and not self.can_be_told_nothing:
             raise InputError(f"{self.transformer}: guidance and best_of need a model trained with condition_dropout above 0")
+        if self.word is not None and self.told == "zone and category":
+            raise InputError(f"{self.transformer}: leave_out: word: it reads tags, no captions, so that no word can be left out")
+        if self.endpoint is not None:
+            from eval.endpoint import Endpoint
+
+            return Endpoint(self.endpoint, self.model)
         if self.transformer is not None:
             from eval.baseline.generator import SpriteTransformerGenerator
 
@@ -105,11 +129,14 @@ class Rival:
             found = Prompted(found, Skill(self._skill(model)))
         if self.examples:
             found = Prompted(found, Examples(training, self.examples))
+        if self.word is not None:  # first of all that a request goes through: examples are chosen by what is left
+            found = Prompted(found, Without(self.word))
         return found
 
     def _skill(self, model: LanguageModel) -> str:
         text = read_skill(Path(self.skill))
-        check_length(text, model.tokens.tokenizer, Path(self.skill))
+        if self.endpoint is None:  # whose tokenizer is not here
+            check_length(text, model.tokens.tokenizer, Path(self.skill))
         return text if self.sentence is None else leave_out(text, self.sentence)
 
 
@@ -123,12 +150,14 @@ def load_guide():
 def check(name: str, what: object) -> None:
     """Raises InputError for a generator's entry that cannot be meant, with the nearest valid key."""
     if not isinstance(what, dict) or not set(what) & set(MODELS):
-        raise InputError(f"recipe: generator {name!r} needs 'adapter: FOLDER', 'base: NAME' or both, or 'transformer: FOLDER'")
+        raise InputError(
+            f"recipe: generator {name!r} needs 'adapter: FOLDER', 'base: NAME' or both, 'transformer: FOLDER' or 'endpoint: URL'"
+        )
     for key in what:
         if key not in KEYS:
             near = difflib.get_close_matches(str(key), KEYS, 1, 0)[0]
             raise InputError(f"recipe: generator {name!r}: unknown key {key!r}; the nearest valid one is {near!r}")
-    for key in {*MODELS, "skill"} & set(what):
+    for key in sorted(set(NAMED) & set(what)):
         if not isinstance(what[key], str):
             raise InputError(f"recipe: generator {name!r}: {key} is {what[key]!r}; it takes a name or a path")
     for key, (least, most) in NUMBERS.items():
@@ -141,21 +170,41 @@ def check(name: str, what: object) -> None:
 
 
 def _check_together(name: str, what: dict) -> None:
-    alone = sorted(set(what) - {"transformer", "best_of", *SAMPLING})
+    alone = sorted(set(what) - {"transformer", "best_of", "leave_out", *SAMPLING})
     if "transformer" in what and alone:
         raise InputError(
-            f"recipe: generator {name!r}: 'transformer: FOLDER' takes best_of and sampling keys, it cannot read {alone[0]!r}"
+            f"recipe: generator {name!r}: 'transformer: FOLDER' takes best_of, leave_out and sampling keys, "
+            f"it cannot read {alone[0]!r}"
         )
+    _check_endpoint(name, what)
     if {"rounds", "best_of"} <= set(what):
         raise InputError(
             f"recipe: generator {name!r}: rounds and best_of: a criticism names what was asked for, take one of them"
         )
-    if "leave_out" in what and (what["leave_out"] != "sentence" or "skill" not in what):
-        raise InputError(f"recipe: generator {name!r}: leave_out takes 'sentence', and needs a skill")
+    if "leave_out" in what and what["leave_out"] not in LEAVE_OUT:
+        raise InputError(f"recipe: generator {name!r}: leave_out is {what['leave_out']!r}; it takes {' or '.join(LEAVE_OUT)}")
+    if what.get("leave_out") == "sentence" and "skill" not in what:
+        raise InputError(f"recipe: generator {name!r}: leave_out: sentence needs a skill, whose sentences are left out")
+
+
+def _check_endpoint(name: str, what: dict) -> None:
+    """A server's place and the name of its model; it gives no likelihoods, so that nothing can be chosen or led by them."""
+    if ("endpoint" in what) != ("model" in what):
+        raise InputError(f"recipe: generator {name!r}: endpoint and model go together, as {{endpoint: URL, model: NAME}}")
+    if "endpoint" not in what:
+        return
+    from eval.endpoint import base_url
+
+    try:
+        base_url(what["endpoint"])
+    except InputError as error:
+        raise InputError(f"recipe: generator {name!r}: {error}") from error
+    if others := sorted(set(what) & {"adapter", "base", "best_of", "guidance"}):
+        raise InputError(f"recipe: generator {name!r}: an endpoint gives drawings alone, it cannot take {others[0]!r}")
 
 
 def spread(generators: dict[str, dict]) -> dict[str, Rival]:
-    """Name → rival of all entries, in their order: rounds and left-out sentences become rivals of their own.
+    """Name → rival of all entries, in their order: rounds, left-out sentences and words become rivals of their own.
 
     Raises InputError for two of one name, or a skill whose sentences cannot be read.
     """
@@ -163,9 +212,11 @@ def spread(generators: dict[str, dict]) -> dict[str, Rival]:
     for name, what in generators.items():
         plain = Rival(**{key: value for key, value in what.items() if key not in ("leave_out", "rounds")})
         variants = {name: plain}
-        if "leave_out" in what:
+        if what.get("leave_out") == "sentence":
             count = len(sentences(read_skill(Path(plain.skill))))
             variants |= {f"{name} − sentence {i}": replace(plain, sentence=i) for i in range(1, count + 1)}
+        if what.get("leave_out") == "word":
+            variants |= {f"{name} − {word}": replace(plain, word=word) for word in CLASSES}
         for variant, rival in variants.items():
             rounds = _rounds(variant, rival, what["rounds"]) if "rounds" in what else {variant: rival}
             if twice := sorted(set(rounds) & set(found)):
@@ -181,20 +232,23 @@ def _rounds(name: str, rival: Rival, rounds: int) -> dict[str, Rival]:
 
 
 def fingerprint(what: dict) -> list | str | dict:
-    """What makes an entry's drawings: hashes of its weights, of its guide and its skill, and its numbers; no path."""
+    """What makes an entry's drawings: hashes of its weights or server, of its guide and its skill, and its numbers; no place."""
     from eval.baseline.model_folder import read_config
+    from eval.endpoint import base_url
     from finetune.adapter_folder import AdapterFacts
     from finetune.base_models import file_sha256, resolve
 
     adapter = what.get("adapter")
-    if "transformer" in what:
+    if "endpoint" in what:
+        weights = [what["model"], hashlib.sha256(base_url(what["endpoint"]).encode()).hexdigest()]
+    elif "transformer" in what:
         weights = read_config(Path(what["transformer"]))["weights_sha256"]
     else:
         if adapter:
             AdapterFacts.load(Path(adapter))
         lora = file_sha256(Path(adapter) / "adapter_model.safetensors") if adapter else ""
         weights = [lora, resolve(what["base"]).sha256 if "base" in what else ""]
-    options = {key: value for key, value in what.items() if key not in (*MODELS, "skill")}
+    options = {key: value for key, value in what.items() if key not in NAMED}
     if "skill" in what:
         options["skill"] = hashlib.sha256(read_skill(Path(what["skill"])).encode()).hexdigest()
     if "best_of" in what:
@@ -203,6 +257,8 @@ def fingerprint(what: dict) -> list | str | dict:
 
 
 def published(what: dict) -> dict:
-    """An entry with paths by their last names: what a report may show."""
-    named = {key: value if value in PACKAGED else Path(value).name for key, value in what.items() if key in (*MODELS, "skill")}
-    return what | named
+    """An entry with paths by their last names, a server's model among them, and a server without its host: what a report may
+    show."""
+    places = {key: value for key, value in what.items() if key in NAMED}
+    named = {key: value if value in PACKAGED else PurePath(value).name for key, value in places.items()}
+    return what | named | ({"endpoint": urlsplit(what["endpoint"]).path or "/"} if "endpoint" in what else {})

@@ -64,11 +64,11 @@ def read_rows(path: Path, check: Callable[[dict], str | None], required: bool = 
     if not path.exists() and not required:
         return Rows([])
     usable, unusable = [], Counter()
-    for line, last in _lines(path):
+    for line in lines(path):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):  # also integers of 5,000 digits and nests of 100,000 brackets
-            if last and not line.endswith(b"\n"):
+            if not line.endswith(b"\n"):
                 warnings.warn(f"{path.name}: the last line is cut off and was left out", stacklevel=2)
                 unusable["last line cut off"] += 1
             else:
@@ -82,19 +82,12 @@ def read_rows(path: Path, check: Callable[[dict], str | None], required: bool = 
     return Rows(usable, unusable)
 
 
-def _lines(path: Path) -> Iterator[tuple[bytes, bool]]:
-    """Lines that are not white space, each with whether it is the last."""
+def lines(path: Path) -> Iterator[bytes]:
+    """Lines that are not white space, each with its b"\\n", which one that was cut off lacks. Texts may hold other ends of lines
+    (U+2028, U+0085), and a cut may go through a character: never decode before."""
     try:
         with path.open("rb") as file:
-            held = None
-            for line in file:
-                if not line.strip():
-                    continue
-                if held is not None:
-                    yield held, False
-                held = line
-            if held is not None:
-                yield held, True
+            yield from (line for line in file if line.strip())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a run folder?") from error
 

@@ -109,7 +109,7 @@ def score_drawings(rows: list[dict], references: list[dict], yardsticks: Yardsti
     palettes = {yardsticks.palette.name: yardsticks.palette}
     parsed, scored = [], []
     for row in rows:
-        drawing = validity.parse(row.get("text"), palettes, (row["height"], row["width"]))
+        drawing = validity.parse(row.get("text"), palettes, (row["height"], row["width"]), yardsticks.palette)
         parsed.append(drawing)
         scored.append(_row(row, drawing, asked.get(row["request_id"])))
     _add_structure(scored, parsed, yardsticks)
@@ -117,6 +117,9 @@ def score_drawings(rows: list[dict], references: list[dict], yardsticks: Yardsti
     if critic is not None:
         seen = judging.Seen.of(critic, [drawing.sprite for drawing in parsed])
         judging.add_metrics(scored, seen, critic, references)
+        if yardsticks.training is not None:
+            drawn = [each.sprite for each in parsed]
+            judging.add_memorisation(scored, seen, drawn, critic, yardsticks.training, yardsticks.palette)
     _add_memorisation(scored, parsed, yardsticks)
     _add_duplicates(scored, parsed)
     _add_pairs(scored)

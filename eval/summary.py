@@ -8,6 +8,7 @@ decides nothing. `sane` is null, not checked, where a control was not drawn or w
 prompts, and no other control has fooled the metric: a check with a hole in it clears nothing.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
@@ -29,7 +30,8 @@ def summarise(scored: list[dict], likelihoods: list[dict], recipe: dict, unusabl
     prompts = {request: place for place, request in enumerate(dict.fromkeys(row["request_id"] for row in scored))}
     cells = _cells(scored, prompts)
     models = list(dict.fromkeys(name for (name, _), cell in cells.items() if cell["kind"] == "model"))
-    roles = roles_of(recipe, models)
+    altered = variants(recipe, models)
+    roles = roles_of(recipe, [name for name in models if name not in altered])
     keys = sorted(cells, key=lambda key: _order(key, cells, roles))
     return {
         "format": 1,
@@ -40,10 +42,11 @@ def summarise(scored: list[dict], likelihoods: list[dict], recipe: dict, unusabl
         "drawings": len(scored),
         "unusable_rows": {name: dict(counter.most_common(MAX_CAUSES)) for name, counter in unusable.items() if counter},
         "roles": roles,
+        "variants": altered,
         "metrics": [_metric_json(metric, cells, seed) for metric in METRICS],
         "generators": [_generator_json(key, cells, scored, seed) for key in keys],
         "likelihoods": _likelihoods_json(likelihoods, roles, seed),
-        "comparisons": _comparisons(cells, likelihoods, roles, models, seed),
+        "comparisons": _comparisons(cells, likelihoods, roles, [name for name in models if name not in altered], seed),
     }
 
 
@@ -55,30 +58,55 @@ def causes(rows: Rows) -> str:
 def roles_of(recipe: dict, models: list[str]) -> dict[str, str | None]:
     """Which generator is the adapter, which the base model, and which, if any, the rival: as recipe['roles'] says, else by kind.
 
-    A sprite transformer is neither adapter nor base model by itself; the first one is the rival.
+    An entry with `adapter` is the adapter; of names that the recipe has no entry for, as in old runs, the first. A sprite
+    transformer is neither adapter nor base model by itself; the first one is the rival. 'first': whom the verdict is about in
+    a run without adapter and rival, the first model beside the base model, else that.
     """
     named = recipe["roles"] if isinstance(recipe.get("roles"), dict) else {}
     models = list(dict.fromkeys(models))
     transformers = [name for name in models if is_transformer(recipe, name)]
     others = [name for name in models if name not in (*transformers, named.get("rival"))]
     base = named.get("base", next((name for name in others if name.startswith("base")), None))
-    adapter = named.get("adapter", next((name for name in others if name != base), None))
+    trained = (name for name in others if name != base and "adapter" in (_entry(recipe, name) or {"adapter": ""}))
+    adapter = named.get("adapter", next(trained, None))
     rival = named.get("rival", next(iter(transformers), None))
     roles = {role: name if name in models else None for role, name in (("adapter", adapter), ("base", base))}
-    return roles | ({"rival": rival} if rival in models else {})
+    if rival in models:
+        return roles | {"rival": rival}
+    first = next((name for name in models if name != roles["base"]), roles["base"])
+    return roles | ({"first": first} if roles["adapter"] is None and first is not None else {})
 
 
 def is_transformer(recipe: dict, generator: str) -> bool:
-    """Does the recipe name a sprite transformer under this name, or under the one that it is a variant of ('name, round 1')?"""
+    return "transformer" in (_entry(recipe, generator) or {})
+
+
+def _entry(recipe: dict, generator: str) -> dict | None:
+    """The recipe's entry of this name, or of the one that it is a variant of ('name, round 1')."""
     generators = recipe["generators"] if isinstance(recipe.get("generators"), dict) else {}
     own = [name for name in generators if generator == name or generator.startswith((f"{name}, ", f"{name} − "))]
     what = generators[max(own, key=len)] if own else None
-    return isinstance(what, dict) and "transformer" in what
+    return what if isinstance(what, dict) else None
+
+
+def variants(recipe: dict, names: Iterable[str]) -> dict[str, str]:
+    """Generator that misses something → the same without that: 'adapter − colour' → 'adapter'. They are no rivals.
+
+    Taken from the recipe's entries with leave_out; both keep their round: 'x − colour, round 1', 'x, round 1'.
+    """
+    names, entries = list(names), recipe["generators"] if isinstance(recipe.get("generators"), dict) else {}
+    found = {}
+    for entry in (entry for entry, what in entries.items() if isinstance(what, dict) and "leave_out" in what):
+        for name in names:
+            match = re.fullmatch(rf"{re.escape(entry)} − (?:sentence \d+|\w+)(, round \d+)?", name)
+            if match and (original := entry + (match[1] or "")) in names:
+                found[name] = original
+    return found
 
 
 def leader(roles: dict) -> str | None:
-    """The generator that the verdict is about: the adapter, in a run without one the rival."""
-    return roles["adapter"] or roles.get("rival")
+    """The generator that the verdict is about: the adapter, in a run without one the rival, without that the first model."""
+    return roles["adapter"] or roles.get("rival") or roles.get("first")
 
 
 def opponents(roles: dict, models: Iterable[str]) -> list[str]:
@@ -130,13 +158,16 @@ def _gap(metric: Metric, a: np.ndarray, b: np.ndarray, seed: int) -> intervals.I
 
 
 def _fooled(metric: Metric, held_out: np.ndarray, rival: np.ndarray, seed: int) -> bool | None:
-    """Does the control match or beat the held-out sprites? None where MIN_PROMPTS in common are not to be had."""
+    """Does the control match or beat the held-out sprites? None where MIN_PROMPTS in common are not to be had.
+
+    It does wherever a difference is not shown, so that a bound which is no number shows none.
+    """
     gap = _gap(metric, held_out, rival, seed)
     if gap.n < MIN_PROMPTS:
         return None
     if metric.direction == "near":
-        return gap.low <= 0 <= gap.high
-    return gap.low <= 0 if metric.direction == "higher" else gap.high >= 0
+        return not (gap.low > 0 or gap.high < 0)
+    return not (gap.low > 0 if metric.direction == "higher" else gap.high < 0)
 
 
 def _generator_json(key: tuple[str, str], cells: dict, scored: list[dict], seed: int) -> dict:

@@ -4,7 +4,8 @@
         --dataset datasets/packs_native
 
 Reads data/*.parquet, manifest.json and palette.json of each dataset. Writes OUT/critics.json (hashes, families, calibration,
-tables, confusions), OUT/guide.safetensors, OUT/judge.safetensors (float16) and OUT/table.md. Each critic sees its own half
+tables, confusions), OUT/guide.safetensors, OUT/judge.safetensors (float16) and OUT/table.md. `--measure` trains nothing: it
+measures the critics that are in OUT and writes critics.json and table.md anew (under a minute). Each critic sees its own half
 of the training sprites, by a hash of their ids. Ends with 3 where a critic does not rank every degenerate control below
 held-out sprites: `score` will not use it. The line above made the committed ones, in about seven minutes on two cores; the
 datasets come from data_prep/recipes (reef16 with 24,000 sprites, reef_sizes, packs).
@@ -64,11 +65,8 @@ def train(datasets: Sequence[Path], out: Path, epochs: dict[str, int] | None = N
     """Trains, measures and writes both critics → the content of critics.json. Raises InputError."""
     from eval.metrics import critic_tables, critic_training, critics
 
-    splits = {split: [read(folder, split, split == "train") for folder in datasets] for split in ("train", "validation", "test")}
-    if not all(splits["test"]):
-        raise InputError("train_critics: each dataset needs a test split; run `pixelreef prepare` with more sprites")
-    plain = {split: [[sprite for _, sprite in rows] for rows in splits[split]] for split in ("validation", "test")}
-    validation, held_out = few(plain["validation"], _PIXELS), few(plain["test"], MAX_TESTED * 16 * 16)
+    splits = {split: [read(folder, split, split == "train") for folder in datasets] for split in ("train", "validation")}
+    validation, held_out = few([[sprite for _, sprite in rows] for rows in splits["validation"]], _PIXELS), tested(datasets)
     trained = {}
     for name in ("guide", "judge"):
         started = time.monotonic()
@@ -77,18 +75,52 @@ def train(datasets: Sequence[Path], out: Path, epochs: dict[str, int] | None = N
         critic = critic_training.train(name, taught, calibration, SEEDS[name], (epochs or EPOCHS)[name])
         facts = {**critic.facts, "seconds": round(time.monotonic() - started, 1), "test": critic_tables.measure(critic, held_out)}
         trained[name] = critics.frozen(name, critic.network, facts)
-    return write(out, [{"name": folder.name, "hash": content_hash(folder)} for folder in datasets], trained)
+    return write(out, _named(datasets), trained)
+
+
+def tested(datasets: Sequence[Path]) -> list[Sprite]:
+    """The held-out sprites that critics are measured on. Raises InputError where a dataset has none."""
+    splits = [read(folder, "test", False) for folder in datasets]
+    if not all(splits):
+        raise InputError("train_critics: each dataset needs a test split; run `pixelreef prepare` with more sprites")
+    return few([[sprite for _, sprite in rows] for rows in splits], MAX_TESTED * 16 * 16)
+
+
+def measure(datasets: Sequence[Path], out: Path) -> dict:
+    """Measures the critics of `out` anew, their weights as they are → the content of critics.json.
+
+    Raises InputError where a critic is missing or has learnt from other datasets.
+    """
+    from eval.metrics import critic_tables, critics
+
+    found = read_json(out / "critics.json")
+    loaded = {name: critics.load(out, name) for name in found["critics"]}
+    if found["datasets"] != _named(datasets):
+        known = ", ".join(f"{one['name']} ({one['hash'][:12]})" for one in found["datasets"])
+        raise InputError(f"{out / 'critics.json'}: the critics have learnt from {known}; give these, in this order")
+    held_out = tested(datasets)
+    for name, critic in loaded.items():
+        found["critics"][name]["test"] = critic_tables.measure(critic, held_out)
+    return _write_facts(out, found)
+
+
+def _named(datasets: Sequence[Path]) -> list[dict]:
+    return [{"name": folder.name, "hash": content_hash(folder)} for folder in datasets]
 
 
 def write(out: Path, datasets: list[dict], trained: dict) -> dict:
     """Writes weights, critics.json and table.md of measured critics (name → Critic) → the content of critics.json."""
-    from eval.metrics.critic_tables import markdown
-
     out.mkdir(parents=True, exist_ok=True)
     found = {name: {**critic.facts, "sha256": _save(critic, out / f"{name}.safetensors")} for name, critic in trained.items()}
-    result = {"format": 1, "datasets": datasets, "critics": found}
+    return _write_facts(out, {"format": 1, "datasets": datasets, "critics": found})
+
+
+def _write_facts(out: Path, result: dict) -> dict:
+    """Writes critics.json and table.md, and returns what it was given."""
+    from eval.metrics.critic_tables import markdown
+
     write_atomically(out / "critics.json", json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
-    tables = "\n".join(markdown(name, facts) for name, facts in found.items())
+    tables = "\n".join(markdown(name, facts) for name, facts in result["critics"].items())
     write_atomically(out / "table.md", f"# The critics, measured on held-out sprites\n\n{tables}")
     return result
 
@@ -115,12 +147,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--dataset", type=Path, action="append", required=True, help="prepared dataset; may be given again")
     parser.add_argument("--out", type=Path, required=True, help="folder for critics.json, weights and table.md")
     parser.add_argument("--epochs", type=int, help="fewer are faster and worse")
+    parser.add_argument("--measure", action="store_true", help="train nothing; measure the critics of OUT and write their tables")
     options = parser.parse_args(argv)
     unfit = []
 
     def run() -> Path:
         epochs = None if options.epochs is None else dict.fromkeys(EPOCHS, max(1, options.epochs))
-        result = train(options.dataset, options.out, epochs)
+        result = measure(options.dataset, options.out) if options.measure else train(options.dataset, options.out, epochs)
         unfit.extend(name for name, facts in result["critics"].items() if not facts["test"]["ranks_all"])
         return options.out / "table.md"
 

@@ -43,6 +43,12 @@ _JUDGED = (  # the headline of a report is the first of them that is sane
     ("empty", "empty", "lower", "less than 2 % opaque pixels"),
     ("duplicate", "repeated", "lower", "equals an earlier drawing of the same generator"),
     ("nearest_training", "nearest training sprite", "near", "pixels shared with the nearest training sprite; 100 % is a copy"),
+    (
+        "nearest_training_features",
+        "nearest training sprite, to the judge",
+        "near",
+        "likeness (cosine) of the judge's features to the nearest training sprite's; also sees copies in other colours",
+    ),
 )
 _DESCRIBED = (
     ("opaque_share", "opaque", "opaque pixels"),

@@ -4,6 +4,7 @@ A family's row: AUC of the critic's score (P. Mann and D. Whitney's U over all p
 its bad drawing with a bootstrap interval over sprites, and the share of bad drawings that pass as sprites (quality ≥ 0.5).
 The score is quality; for `another subject`, a perfect sprite of something else, quality × probability of the category
 that was asked for. A critic *ranks all* when for every degenerate control, unseen ones included, the interval lies above 0.
+AUC and passes are also given for procedural sprites and for those made by people apart: few people's sprites are taught.
 """
 
 from collections.abc import Sequence
@@ -55,13 +56,20 @@ _PARTS = {
 }
 
 
+_SIDES = {
+    "procedural": lambda sprite: sprite.source == "procedural",
+    "made by people": lambda sprite: sprite.source != "procedural",
+}
+
+
 def _families(critic: Critic, held_out: Sequence[Sprite], opinions: Opinions, seed: int) -> list[dict]:
     rows = []
     for name, family in {**TAUGHT_FAMILIES, **UNSEEN_FAMILIES}.items():
         bad = [_bad(family, held_out, i, [seed, i, len(rows)]) for i in range(len(held_out))]
         group = "unseen" if name in UNSEEN else "probe" if name in PROBES else "taught" if name in TAUGHT else "corruption"
         quality = critic.quality(bad)
-        rows.append({"family": name, "group": group, **_row(opinions.quality, quality, quality, seed)})
+        row = _row(held_out, opinions.quality, quality, quality, seed)
+        rows.append({"family": name, "group": group, **row})
     asked = [sprite.tags.get("category", "") for sprite in held_out]
     others = another_subject(held_out)
     kept = [i for i, other in enumerate(others) if other is not None and asked[i] in critic.categories]
@@ -69,7 +77,8 @@ def _families(critic: Critic, held_out: Sequence[Sprite], opinions: Opinions, se
         wanted, bad = [asked[i] for i in kept], critic.opinions([others[i] for i in kept])
         good = (opinions.quality * opinions.asked(critic.categories, asked))[kept]
         score = bad.quality * bad.asked(critic.categories, wanted)
-        rows.append({"family": ANOTHER_SUBJECT, "group": "unseen", **_row(good, score, bad.quality, seed)})
+        row = _row([held_out[i] for i in kept], good, score, bad.quality, seed)
+        rows.append({"family": ANOTHER_SUBJECT, "group": "unseen", **row})
     return rows
 
 
@@ -82,11 +91,17 @@ def _bad(family, held_out: Sequence[Sprite], index: int, key: list[int]) -> Spri
     return replace(sprite, grid=corrupt(family, sprite.grid, other.grid, sprite.palette, np.random.default_rng(key)))
 
 
-def _row(good: np.ndarray, bad: np.ndarray, quality: np.ndarray, seed: int) -> dict:
+def _row(sprites: Sequence[Sprite], good: np.ndarray, bad: np.ndarray, quality: np.ndarray, seed: int) -> dict:
+    """good, bad: scores of each held-out sprite and of its bad drawing; quality: of the bad drawings."""
     gap = intervals.paired_difference(good, bad, seed)
-    passed = float((quality >= PASSES).mean())
-    numbers = {"auc": auc(good, bad), "mean": float(bad.mean()), "difference": gap.mean, "low": gap.low, "high": gap.high}
-    return {name: _rounded(value) for name, value in {**numbers, "passes": passed}.items()} | {"n": gap.n}
+    numbers = {"mean": float(bad.mean()), "difference": gap.mean, "low": gap.low, "high": gap.high}
+    found = {name: _rounded(value) for name, value in numbers.items()} | _ranking(good, bad, quality)
+    sides = {name: np.array([belongs(sprite) for sprite in sprites]) for name, belongs in _SIDES.items()}
+    return found | {"apart": {name: _ranking(good[rows], bad[rows], quality[rows]) for name, rows in sides.items() if rows.any()}}
+
+
+def _ranking(good: np.ndarray, bad: np.ndarray, quality: np.ndarray) -> dict:
+    return {"auc": _rounded(auc(good, bad)), "passes": _rounded(float((quality >= PASSES).mean())), "n": len(good)}
 
 
 def _rounded(value: float | None) -> float | None:
@@ -122,12 +137,17 @@ def markdown(name: str, facts: dict) -> str:
     tested = facts["test"]
     verdict = "ranks every degenerate control below held-out sprites" if tested["ranks_all"] else "does NOT rank every control"
     lines = [f"## {name}", "", f"{verdict}. Trained on {facts['training']:,} sprites, measured on {tested['held_out']:,}.", ""]
-    lines += ["| family | group | AUC | difference | 95 % | passes |", "|---|---|---:|---:|---|---:|"]
+    sides = [side for side in _SIDES if any(side in row["apart"] for row in tested["families"])]
+    apart = "".join(f" {side}: AUC | passes |" for side in sides)
+    lines += [
+        f"| family | group | AUC | difference | 95 % | passes |{apart}",
+        "|---|---|---:|---:|---|---:|" + "---:|---:|" * len(sides),
+    ]
     for row in tested["families"]:
         span = f"{row['low']:.3f} to {row['high']:.3f}"
-        lines.append(
-            f"| {row['family']} | {row['group']} | {row['auc']:.3f} | {row['difference']:.3f} | {span} | {row['passes']:.0%} |"
-        )
+        own = f"| {row['family']} | {row['group']} | {row['auc']:.3f} | {row['difference']:.3f} | {span} | {row['passes']:.0%} |"
+        found = (row["apart"].get(side) for side in sides)
+        lines.append(own + "".join(f" {one['auc']:.3f} | {one['passes']:.0%} |" if one else " – | – |" for one in found))
     lines += ["", "| held-out sprites | n | quality | pass | category | recognised | zone | zone, scrambled |"]
     lines += ["|---|---:|---:|---:|---:|---:|---:|---:|"]
     for part, found in tested["parts"].items():

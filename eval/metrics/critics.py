@@ -132,6 +132,10 @@ class Critic:
         """(N,) the quality alone, at half the cost."""
         return self._gathered(self._answers(sprites, turned=False)).quality
 
+    def features(self, sprites: Sequence[Sprite]) -> np.ndarray:
+        """(N, FEATURES) float32 the features alone, at half the cost."""
+        return self._gathered(self._answers(sprites, turned=False)).features
+
     def _answers(self, sprites: Sequence[Sprite], turned: bool) -> list[dict]:
         squares = [squared(sprite.grid) for sprite in sprites]
         answers: list[dict] = [{} for _ in sprites]
@@ -151,7 +155,7 @@ class Critic:
 
     def _turned(self, grids: np.ndarray, palettes: list[Palette]) -> np.ndarray:
         """The zone as the other head sees it, with hues scrambled by a key that hangs on the drawing alone."""
-        keyed = (np.random.default_rng([7, *grid.tobytes()[:256]]) for grid in grids)
+        keyed = (np.random.default_rng([7, *grid.tobytes()]) for grid in grids)
         tables = np.stack([scrambled(palette, rng) for palette, rng in zip(palettes, keyed, strict=True)])
         return self._logits(planes(grids, tables))["zone_scrambled"]
 
@@ -205,6 +209,7 @@ def confusion(asked: Sequence[str], named: Sequence[str], categories: Sequence[s
 def load(folder: Path | str, name: str) -> Critic:
     """A critic of a folder that `eval.train_critics` wrote. Raises InputError: no such file, or it was changed."""
     import torch
+    from safetensors import SafetensorError
     from safetensors.numpy import load as unpack
 
     from eval.metrics.critic_models import NETWORKS
@@ -219,9 +224,15 @@ def load(folder: Path | str, name: str) -> Critic:
     if hashlib.sha256(packed).hexdigest() != facts["sha256"]:
         raise InputError(f"{weights}: is not the file that critics.json names; run python -m eval.train_critics again")
     network = NETWORKS[name](len(facts["categories"]), len(facts["zones"]))
-    state = {key: torch.from_numpy(value.astype(np.float32)) for key, value in unpack(packed).items()}
     counters = {key: value for key, value in network.state_dict().items() if not value.is_floating_point()}  # of batches; unused
-    network.load_state_dict({**counters, **state})
+    try:
+        state = {key: torch.from_numpy(value.astype(np.float32)) for key, value in unpack(packed).items()}
+        network.load_state_dict({**counters, **state})
+    except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{weights}: does not fit the labels in critics.json ({why}); run python -m eval.train_critics"
+        ) from error
     return frozen(name, network, facts)
 
 

@@ -11,14 +11,15 @@ from run_folders import reef_sprites
 
 from data_prep.errors import InputError
 from data_prep.grid_text import encode
-from data_prep.palette import named
+from data_prep.palette import Palette, named
 from data_prep.sprite import Sprite
 from data_prep.wording import FACING_WORDS, parse
 from eval.best_of import STEP, BestOf, is_bare, mirrored
 from eval.controls import degenerate
 from eval.decoding import Sampling
+from eval.endpoint import Endpoint
 from eval.generators import UNCONSTRAINED, LanguageModel, Request
-from eval.prompting import said
+from eval.prompting import Prompted, said
 from eval.rivals import load_guide
 
 REEF = named("reef64")
@@ -125,7 +126,7 @@ def test_the_gain_is_the_difference_of_two_log_probabilities(model):
     bits = lambda requests, s: np.array([found.bits for found in model.likelihoods(requests, s)])  # noqa: E731
     plain = (bits([replace(r, caption="") for r in asked], sprites) - bits(asked, sprites)) * np.log(2)
     turned = [replace(sprite, grid=sprite.grid[:, ::-1]) for sprite in sprites]
-    swapped = [mirrored(one) for one in asked]
+    swapped = [mirrored(one, sprite)[0] for one, sprite in zip(asked, sprites, strict=True)]
     mirror = (bits([replace(r, caption="") for r in asked], turned) - bits(swapped, turned)) * np.log(2)
     assert BestOf(model, 2).gains(asked, sprites) == pytest.approx((plain + mirror) / 2)
 
@@ -167,14 +168,42 @@ def test_a_size_that_the_guide_was_not_taught_goes_by_likelihood(guide):
 
 @pytest.mark.parametrize("caption", ["crab FACING LEFT, small", "crab looking right", "turned left or turned right", "crab", ""])
 def test_mirrored_captions_swap_facing_alone_and_back(caption):
-    one = Request(caption, 16, 16, REEF, tags={"facing": "left", "colour": "red"})
-    turned = mirrored(one)
-    assert mirrored(turned).caption.lower() == caption.lower() and mirrored(turned).tags == one.tags
+    one, sprite = Request(caption, 16, 16, REEF, tags={"facing": "left", "colour": "red"}), HELD_OUT[0]
+    turned, image = mirrored(one, sprite)
+    back, same = mirrored(turned, image)
+    assert back == one and (image.grid == sprite.grid[:, ::-1]).all() and (same.grid == sprite.grid).all()
     assert turned.tags == {"facing": "right", "colour": "red"}
     sides = {"left": "right", "right": "left"}
     stated = parse(caption).get("facing")
     assert parse(turned.caption) == parse(caption) | ({"facing": sides[stated]} if stated else {})
     assert not any(phrase in turned.caption for phrase in FACING_WORDS["left"]) or "right" in caption
+
+
+@pytest.mark.parametrize("caption", ["a crab with its left claw raised", "the letter R", "a clock", "a leftward fish"])
+def test_a_caption_that_a_mirror_image_belies_is_scored_on_the_drawing_alone(caption):
+    sprite, plain = HELD_OUT[0], "a crab"
+    flip = replace(sprite, grid=sprite.grid[:, ::-1])
+    bits = lambda told, one: 100.0 + 40 * (not told) * (1 if (one.grid == sprite.grid).all() else 3)  # noqa: E731
+    asked = [replace(request(sprite), caption=words) for words in (caption, plain, caption)]
+    gains = BestOf(Listed(lambda r: "", bits), 2).gains(asked, [sprite, sprite, flip])
+    assert mirrored(asked[0], sprite) is None
+    assert gains == pytest.approx(np.array([40, 80, 120]) * np.log(2))
+
+
+def test_a_drawing_in_another_palette_loses():
+    """Its entries are other colours; read in the palette that was asked for it would be another picture."""
+    sprite = HELD_OUT[0]
+    other = encode(sprite.grid, Palette("free", REEF.colours[::-1]))
+    generator = BestOf(Listed(lambda r: (other, encode(sprite.grid, REEF))[r.index // STEP]), 2)
+    assert next(generator.answer([request(sprite)], Sampling(), UNCONSTRAINED)).text == encode(sprite.grid, REEF)
+    assert generator.ranks([request(sprite)], [other]) == [(False, False, False, 0.0)]
+
+
+def test_a_generator_without_likelihoods_is_refused_before_it_draws():
+    server = Endpoint("http://127.0.0.1:9", "m")
+    for generator in (server, Prompted(server, lambda asked: asked)):
+        with pytest.raises(InputError, match="no likelihoods, which best of n needs"):
+            BestOf(generator, 4)
 
 
 def test_what_cannot_be_chosen_among_is_refused():

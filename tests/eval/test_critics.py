@@ -124,6 +124,30 @@ def test_scrambling_turns_hues_and_leaves_lightness_chroma_and_greys():
     assert (true[grey] == turned[grey]).all() and np.abs(true - turned).max() > 0.5
 
 
+def test_scrambled_hues_hang_on_the_whole_drawing(monkeypatch, judge):
+    """Two drawings of 32×32 whose first 256 pixels are equal are turned by different angles; one drawing always alike."""
+    grids = np.zeros((3, 32, 32), np.uint8)
+    grids[0, 20], grids[1, 30] = 9, 9
+    grids[2] = grids[0]
+    seen = []
+    monkeypatch.setattr(critics, "scrambled", lambda palette, rng: seen.append(rng.random()) or critics.table(palette))
+    judge._turned(grids, [REEF] * 3)
+    assert seen[0] == seen[2] != seen[1]
+
+
+def test_families_are_also_ranked_apart_by_who_made_the_sprites(judge):
+    sprites = blobs(np.random.default_rng(5), 60)
+    mixed = [replace(sprite, source="procedural") if place % 3 else sprite for place, sprite in enumerate(sprites)]
+    found = critic_tables.measure(judge, mixed)
+    for row in found["families"]:
+        own, people = row["apart"]["procedural"], row["apart"]["made by people"]
+        assert (own["n"], people["n"]) == (40, 20) or row["family"] == ANOTHER_SUBJECT
+        assert row["passes"] == pytest.approx((own["passes"] * own["n"] + people["passes"] * people["n"]) / row["n"], abs=1e-3)
+    assert "| made by people: AUC | passes |" in critic_tables.markdown("judge", {"training": 1, "test": found})
+    alone = critic_tables.measure(judge, sprites)
+    assert "procedural: AUC" not in critic_tables.markdown("judge", {"training": 1, "test": alone})
+
+
 def test_training_twice_gives_the_same_weights():
     torch.set_num_threads(1)
     first, second = (
@@ -179,6 +203,38 @@ def test_changed_weights_and_missing_files_are_input_errors(tmp_path):
 @pytest.mark.parametrize(
     "spoil",
     [
+        lambda facts: facts.update(categories=[*facts["categories"], "sword"]),
+        lambda facts: facts.update(zones=["one", "two", "three"]),
+    ],
+)
+def test_weights_of_other_labels_are_one_input_error(tmp_path, spoil):
+    folder = tmp_path / "critics"
+    shutil.copytree(blob_critics(), folder)
+    found = json.loads((folder / "critics.json").read_text())
+    spoil(found["critics"]["judge"])
+    (folder / "critics.json").write_text(json.dumps(found))
+    with pytest.raises(InputError, match=r"judge\.safetensors: does not fit the labels in critics\.json") as error:
+        judging.choose(folder, [{"request_id": "r", "height": 16, "width": 16}])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("weights", ["guide", "text", "nothing"])
+def test_weights_of_another_network_are_one_input_error(tmp_path, weights):
+    folder = tmp_path / "critics"
+    shutil.copytree(blob_critics(), folder)
+    foreign = {"guide": (critics.COMMITTED / "guide.safetensors").read_bytes(), "text": b"x" * 99, "nothing": b""}[weights]
+    (folder / "judge.safetensors").write_bytes(foreign)
+    found = json.loads((folder / "critics.json").read_text())
+    found["critics"]["judge"]["sha256"] = hashlib.sha256(foreign).hexdigest()
+    (folder / "critics.json").write_text(json.dumps(found))
+    with pytest.raises(InputError, match="does not fit") as error:
+        critics.load(folder, "judge")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
         lambda found, own: own.pop("test"),
         lambda found, own: own["test"].pop("ranks_all"),
         lambda found, own: own["test"].pop("bar"),
@@ -225,7 +281,17 @@ def test_one_command_trains_both(reef, tmp_path, capsys, monkeypatch):
         assert facts["sha256"] == hashlib.sha256((out / f"{name}.safetensors").read_bytes()).hexdigest()
         assert {row["family"] for row in facts["test"]["families"]} >= set(DEGENERATE)
         assert critics.load(out, name).facts["test"]["held_out"] == min(40, len(read(reef, "test")))
-    assert "| shaded disc | unseen |" in (out / "table.md").read_text()
+    table = (out / "table.md").read_text()
+    assert "| shaded disc | unseen |" in table and "| procedural: AUC | passes |" in table
+    weights = {name: (out / f"{name}.safetensors").read_bytes() for name in written["critics"]}
+    (out / "table.md").unlink()
+    written["critics"]["judge"]["test"]["families"] = []
+    (out / "critics.json").write_text(json.dumps(written))
+    again = ["--dataset", str(reef), "--out", str(out), "--measure"]
+    assert main(again) in (0, 3) and (out / "table.md").read_text() == table
+    assert weights == {name: (out / f"{name}.safetensors").read_bytes() for name in weights}
+    (out / "critics.json").write_text(json.dumps(written | {"datasets": [{"name": "other", "hash": "0" * 64}]}))
+    assert main(again) == 2 and "learnt from other (000000000000)" in capsys.readouterr().err
     assert main(["--dataset", str(tmp_path), "--out", str(out)]) == 2 and "palette.json" in capsys.readouterr().err
 
 

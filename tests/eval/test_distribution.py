@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import linalg
 from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.neighbors import NearestNeighbors
@@ -59,6 +60,16 @@ def test_neighbours_equal_prdc():
     prdc = pytest.importorskip("prdc")
     x, y = sets(80, 70, shift=0.3)
     assert distribution.neighbours(x, y, 5) == pytest.approx(prdc.compute_prdc(y, x, 5), abs=1e-6)
+
+
+def test_kid_and_frechet_equal_torchmetrics():
+    kid, fid = pytest.importorskip("torchmetrics.image.kid"), pytest.importorskip("torchmetrics.image.fid")
+    for d, shift in ((6, 0.7), (64, 0.1)):
+        x, y = sets(120, 120, d, shift)
+        a, b = (torch.from_numpy(points) for points in (x, y))
+        assert distribution.kid(x, y) == pytest.approx(kid.poly_mmd(a, b, degree=3, coef=1.0).item(), abs=1e-6)
+        moments = [part for points in (a, b) for part in (points.mean(0), torch.cov(points.T))]
+        assert distribution.frechet(x, y) == pytest.approx(fid._compute_fid(*moments).item(), abs=1e-6)
 
 
 def test_always_the_same_drawing_is_precise_but_covers_nothing():

@@ -4,13 +4,17 @@ import json
 import shutil
 from collections import Counter
 
+import numpy as np
 import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
+from data_prep.grid_text import FREE, encode
+from data_prep.palette import Palette, named
 from eval.cli import main
 from eval.controls import DEGENERATE
-from eval.generate import GenerateRecipe, choose_prompts, generate, identity, other_subjects, read_recipe, read_split
+from eval.generate import GenerateRecipe, Run, choose_prompts, generate, identity, other_subjects, read_recipe, read_split
+from eval.generators import Request
 from finetune.adapter_folder import load_palette
 
 
@@ -69,6 +73,53 @@ def test_a_killed_run_goes_on_at_the_next_missing_row(recipe, run, tmp_path):
     assert sorted(map(key, again)) == sorted(map(key, before)) and len({*map(key, again)}) == len(again)
     unconstrained = lambda found: sorted((r["request_id"], r["text"]) for r in found if r["mode"] == "unconstrained")  # noqa: E731
     assert unconstrained(again) == unconstrained(before)  # what was drawn again is what was drawn before
+
+
+def test_a_run_that_was_killed_within_a_pixels_character_goes_on(recipe, run, tmp_path):
+    torn = shutil.copytree(run, tmp_path / "tiny")
+    lines = (torn / "completions.jsonl").read_bytes().splitlines(keepends=True)
+    last = max(number for number, line in enumerate(lines) if b'"mode": "grammar"' in line)
+    place = lines[last].index("º".encode()) + 1  # the first of its two bytes is there
+    (torn / "completions.jsonl").write_bytes(b"".join(lines[:last]) + lines[last][:place])
+    with pytest.raises(UnicodeDecodeError):
+        (torn / "completions.jsonl").read_text(encoding="utf-8")
+    generate(recipe, tmp_path)
+    again = (torn / "completions.jsonl").read_bytes().splitlines()
+    assert [json.loads(line)["text"] for line in again] == [json.loads(line)["text"] for line in lines]
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\x0b\x1c"])
+def test_texts_with_other_ends_of_lines_are_whole_rows(recipe, run, tmp_path, end):
+    odd = shutil.copytree(run, tmp_path / "tiny")
+    found = rows(odd / "completions.jsonl")
+    found[-1]["text"] = f"Here{end}is{end}a fish"
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
+    (odd / "completions.jsonl").write_text(text, encoding="utf-8")
+    (name,) = recipe.generators
+    generate(recipe, tmp_path)
+    assert (odd / "completions.jsonl").read_text(encoding="utf-8") == text  # complete: nothing is drawn again
+    answer = Run(recipe, odd).recorded(name)
+    (drawn,) = answer([Request("", 16, 16, named("reef64"), 1, found[-1]["index"])], None, found[-1]["mode"], 1)
+    assert drawn.text == found[-1]["text"]
+
+
+def test_a_drawing_in_its_own_palette_is_not_what_was_asked_for(recipe, run):
+    own = encode(np.ones((16, 16), np.uint8), Palette(FREE, ("ff0000", "00ff00")))
+    filled = Run(recipe, run)
+    row = filled.row("x", "model", "unconstrained", 0, own, 0.0, 0)
+    assert not row["valid"] and "asked for reef64" in row["error"]
+    assert filled.row("x", "model", "unconstrained", 0, encode(np.ones((16, 16), np.uint8), filled.palette), 0.0, 0)["valid"]
+
+
+def test_what_was_measured_while_the_adapter_trained_comes_along(recipe, run, tmp_path, monkeypatch):
+    filled = Run(recipe, shutil.copytree(run, tmp_path / "tiny"))
+    for name in ("training_log.jsonl", "samples.jsonl"):
+        assert not (filled.folder / name).exists()
+        (tmp_path / name).write_text(f'{{"step": 1, "file": "{name}"}}\n')
+    monkeypatch.setattr(Run, "_adapter", lambda self: tmp_path)
+    filled._copy_logs()
+    assert rows(filled.folder / "training_log.jsonl") == [{"step": 1, "file": "training_log.jsonl"}]
+    assert rows(filled.folder / "samples.jsonl") == [{"step": 1, "file": "samples.jsonl"}]
 
 
 def test_shuffled_captions_come_from_another_zone_and_category(reef):

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from data_prep.grid_text import encode
+from data_prep.grid_text import FREE, encode
 from data_prep.palette import Palette, named
 from eval.metrics import attributes, diversity, legacy, likelihood, memorisation, structure, validity
 
@@ -126,6 +126,15 @@ def test_memorisation_finds_flipped_and_shifted_copies():
     assert best.tolist() == [1.0] * 20 and which.tolist() == list(range(20))
 
 
+def test_memorisation_on_features_takes_the_nearest_of_all_views():
+    training = np.array([[1.0, 0, 0], [0, 2.0, 0], [0, 0, 3.0]])
+    views = np.array([[[0, 5.0, 0], [1, 1, 0], [0, 0, 0]], [[1.0, 0, 0], [0, 0, 1], [0, 0, 0]]])
+    best, which = memorisation.nearest_features(views, training)
+    assert best == pytest.approx([1, 1, 0]) and which.tolist()[1] == 2 and which[0] in (0, 1)
+    lone, _ = memorisation.nearest_features(views[:1], training)
+    assert lone == pytest.approx([1, 2**-0.5, 0])
+
+
 def test_agreement_is_equal_pixels_over_the_union():
     a, b = np.array([[1, 2], [0, 0]], np.uint8), np.array([[1, 3], [4, 0]], np.uint8)
     assert memorisation.agreement(a, b) == 1 / 3
@@ -163,6 +172,18 @@ def test_validity_strict_lenient_and_wrong_size():
     assert not validity.parse(text, {}, (16, 16)).lenient
     broken = validity.parse(text[:60], {}, (8, 8))
     assert validity.measures(broken, 8)["first_error_row"] == broken.row / 8
+
+
+def test_another_palette_than_the_one_asked_for_is_not_strictly_valid():
+    grid = np.arange(64, dtype=np.uint8).reshape(8, 8) % 3
+    own = encode(grid, Palette(FREE, ("ff0000", "00ff00", "0000ff")))
+    foreign, any_palette = validity.parse(own, {}, (8, 8), REEF), validity.parse(own, {}, (8, 8))
+    assert any_palette.strict and not foreign.strict and foreign.lenient and (foreign.sprite.grid == grid).all()
+    assert foreign.cause == "in the palette free; asked for reef64" and foreign.forgiven
+    assert validity.measures(foreign, 8) == {"strict_valid": 0, "lenient_valid": 1, "first_error_row": None}
+    assert validity.parse(encode(grid, REEF), {}, (8, 8), REEF).strict
+    spelt_out = encode(grid, Palette(FREE, REEF.colours))
+    assert validity.parse(spelt_out, {}, (8, 8), REEF).strict  # the same colours
 
 
 @pytest.mark.parametrize(

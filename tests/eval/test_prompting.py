@@ -11,7 +11,7 @@ from listed_generator import Listed
 from run_folders import reef_sprites
 
 from data_prep import grid_text
-from data_prep.captions import SYSTEM_PROMPT
+from data_prep.captions import SYSTEM_PROMPT, messages
 from data_prep.errors import InputError
 from data_prep.palette import named
 from eval.chat import Chat
@@ -76,9 +76,9 @@ def test_examples_stand_before_the_question_the_nearest_last():
     told = Examples(TRAINING, 4)(request())
     near = Examples(TRAINING, 4).nearest(request())
     assert [drawing for _, drawing in told.chat.examples] == [grid_text.encode(s.grid, REEF) for s in reversed(near)]
-    messages = told.chat.around([{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}])
-    assert [m["role"] for m in messages] == ["system", *["user", "assistant"] * 4, "user"]
-    assert messages[-1]["content"] == "Q" and messages[-3]["content"] == f"Draw 16x16, palette reef64: {near[0].caption}"
+    chat = told.chat.around([{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}])
+    assert [turn["role"] for turn in chat] == ["system", *["user", "assistant"] * 4, "user"]
+    assert chat[-1]["content"] == "Q" and chat[-3] == messages(near[0].caption, 16, 16, REEF)[-1]
 
 
 def test_too_few_examples_of_a_size_are_refused():

@@ -8,6 +8,7 @@ import pytest
 from listed_generator import Listed
 from run_folders import reef_sprites
 
+from data_prep.captions import messages
 from data_prep.grid_text import encode, read
 from data_prep.palette import named
 from data_prep.sprite import Sprite
@@ -65,7 +66,7 @@ def test_a_criticism_shows_the_silhouette_and_asks_again():
     lines = re.findall(r"^[.#]+$", text, re.MULTILINE)
     assert [len(line) for line in lines] == [16] * 16 and "\n".join(lines) == silhouette(sprite.grid)
     assert (np.array([list(line) for line in lines]) == "#").tolist() == (sprite.grid > 0).tolist()
-    assert text.startswith("Too dark.") and text.endswith(f"Draw 16x16, palette reef64: {sprite.caption}")
+    assert text.startswith("Too dark.") and text.endswith(messages(sprite.caption, 16, 16, REEF)[-1]["content"])
     assert "silhouette" not in criticism(["This is no drawing."], "{}", request(sprite))
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from run_folders import REEF, add_rival, make_run, read_rows, score_blobs, write_rows
 
-from eval import report_extremes, report_judge, report_pictures, report_tables, report_words
+from eval import report_extremes, report_judge, report_pictures, report_tables, report_training, report_words
 from eval.report import load, report
 
 NAME = "sprite transformer, improved"
@@ -179,26 +179,44 @@ def test_what_the_judge_does_not_know_is_never_among_the_worst(run):
     assert report_extremes.extremes(drawings, run.summary, _without_score(run.scores, set(captions), every)) is None
 
 
+def _dots(svg: str) -> list[tuple[float, float]]:
+    """Where matplotlib puts the markers of a chart, in their order."""
+    return [(float(x), float(y)) for x, y in re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', svg)]
+
+
 def test_the_words_name_the_true_optima_of_a_long_log():
     rows = [{"step": i, "validation_bits_per_pixel": 2.0 + (i % 7) / 10, "guide": 0.1} for i in range(1300)]
     rows[401] |= {"validation_bits_per_pixel": 1.0, "guide": 0.2}
     rows[700] |= {"guide": 0.9}
-    trail = report_pictures.loss_against_score(rows)
-    assert len(trail.points) < 600 and "lowest validation loss at step 401, where the guide gives 0.200" in trail.summary
-    assert "0.900, is at step 700" in trail.summary
+    trail = report_training.loss_against_score(rows, "rival")
+    assert len(_dots(trail.svg)) < 600 and "lowest validation loss at step 401, where the guide gives 0.200" in trail.words
+    assert "0.900, is at step 700" in trail.words
 
 
 def test_loss_against_score_names_both_optima():
     log = [{"step": 10 * i, "loss": 1, "validation_bits_per_pixel": b, "guide": g} for i, b, g in ((1, 2.0, 0.1), (2, 1.0, 0.2))]
-    assert report_pictures.loss_against_score(log) is None
-    trail = report_pictures.loss_against_score([*log, {"step": 30, "validation_bits_per_pixel": 1.5, "guide": 0.9}, {"step": 35}])
-    assert (
-        len(trail.points) == 3
-        and "lowest validation loss at step 20" in trail.summary
-        and "0.900, is at step 30" in trail.summary
-    )
-    x, y = zip(*((x, y) for x, y, _ in trail.points), strict=True)
+    assert report_training.loss_against_score(log, "rival") is None
+    log += [{"step": 30, "validation_bits_per_pixel": 1.5, "guide": 0.9}, {"step": 35}]
+    trail = report_training.loss_against_score(log, "rival")
+    assert "lowest validation loss at step 20" in trail.words and "0.900, is at step 30" in trail.words
+    x, y = zip(*_dots(trail.svg)[-4:-1], strict=True)  # the last one is there again, large
     assert x[1] < x[2] < x[0] and y[2] < y[1] < y[0]  # up the page is better
+
+
+def test_adapter_and_rival_have_a_chart_of_loss_against_score_each(folder):
+    samples = [{"step": i, "bits_per_pixel": 2 - i / 10, "guide": i / 20, "saved": True} for i in range(1, 8)]
+    rows = [{"step": i, "validation_bits_per_pixel": 3 - i / 10, "guide": i / 10} for i in range(1, 6)]
+    write_rows(folder / "samples.jsonl", samples)
+    write_rows(folder / "rival_training_log.jsonl", rows)
+    both, page = report_training.training(load(folder)), report(folder).read_text()
+    for name in ("samples.jsonl", "rival_training_log.jsonl"):
+        (folder / name).unlink()
+    said = [chart.words for chart in both.charts if "loss against score" in chart.words]
+    assert said[0].startswith("The adapter: ") and "lowest validation loss at step 7, where the guide gives 0.350" in said[0]
+    assert said[1].startswith("The rival: ") and "lowest validation loss at step 5, where the guide gives 0.500" in said[1]
+    assert len(said) == 2 and all(page.count(words) for words in said)
+    ids = re.findall(r'id="(trail-[^"]*)"', page)
+    assert ids and len(ids) == len(set(ids))  # two charts, no id twice
 
 
 def test_a_rivals_log_is_drawn(folder):
@@ -206,7 +224,7 @@ def test_a_rivals_log_is_drawn(folder):
     (folder / "rival_training_log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     page = report(folder).read_text()
     (folder / "rival_training_log.jsonl").unlink()
-    assert page.count("<circle") == 5 and "lowest validation loss at step 5" in page
+    assert "lowest validation loss at step 5" in page and 'id="training"' in page
 
 
 def test_bits_say_what_each_model_is_told(run):

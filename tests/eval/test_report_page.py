@@ -165,6 +165,30 @@ def test_pictures_show_the_very_pixels(run):
     assert (np.asarray(picture) == sprite.rgba()).all()
 
 
+def test_drawings_beside_their_nearest_training_sprites_by_pixels_and_to_the_judge(run, page):
+    loaded = load(run)
+    drawings = report_pictures.Drawings(loaded.references, loaded.completions, loaded.palette)
+    found = report_pictures.memorisation(drawings, loaded.summary, loaded.scores, loaded.training, loaded.palette)
+    assert len(found) == 2 and all(len(alike.pairs) == report_pictures.PAIRS for alike in found)
+    rows = [row for row in loaded.scores if row["generator"] == "adapter"]
+    for alike, (metric, index, word) in zip(
+        found,
+        (
+            ("nearest_training", "nearest_training_sprite", "shared"),
+            ("nearest_training_features", "nearest_training_sprite_features", "alike"),
+        ),
+        strict=True,
+    ):
+        best = max((row for row in rows if row.get(index) is not None), key=lambda row: row["metrics"][metric])
+        drawn, training = alike.pairs[0]
+        assert drawn.note == f"{report_words.percent(best['metrics'][metric])} {word}"
+        like = [row[index] for row in rows if row["metrics"][metric] == best["metrics"][metric]]
+        assert training.note in {f"no. {number}" for number in like}
+        held_out = report_words.value_of(loaded.summary, "held-out sprites", metric)["mean"]
+        assert report_words.percent(held_out) in alike.intro and alike.intro in page
+    assert page.count('class="pair"') == 2 * report_pictures.PAIRS
+
+
 def test_markdown_has_the_same_numbers(run, page):
     text = (run / "report.md").read_text(encoding="utf-8")
     assert text.count("\n## ") == page.count("<h2>") - 2  # all but the pictures

@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pytest
 import yaml
+from listed_generator import Listed
+from run_folders import reef_sprites
 
+from data_prep.errors import InputError
+from data_prep.palette import named
 from eval import rivals
+from eval.caption_words import CLASSES, states
 from eval.cli import main
-from eval.generate import GenerateRecipe, generate, identity, read_recipe
-from eval.generators import GRAMMAR, LanguageModel
-from eval.prompting import Prompted
+from eval.decoding import Sampling
+from eval.generate import GenerateRecipe, Run, generate, identity, read_recipe
+from eval.generators import GRAMMAR, LanguageModel, Request
+from eval.prompting import Examples, Prompted
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,7 +79,10 @@ def test_a_run_has_every_rival_on_the_same_prompts(run, recipe):
     names = rivals.spread(recipe.generators)
     assert counts == {(name, GRAMMAR): 3 for name in names}
     measured = Counter(row["generator"] for row in rows(run / "likelihoods.jsonl"))
-    assert measured == {name: 6 for name in names if name not in ("best", "again, round 1", "again, round 2")}
+    less = ("skill − sentence 1", "skill − sentence 2")  # compared by the right caption alone
+    assert measured == {n: 2 if n in less else 6 for n in names if n not in ("best", "again, round 1", "again, round 2")}
+    told = json.loads((run / "recipe.json").read_text())
+    assert told["left_out"] == {less[0]: "Draw the outline.", less[1]: "Then the eye."} and told["training_seconds"] == {}
 
 
 def test_rounds_go_on_from_the_rows_of_the_round_before(run):
@@ -88,7 +97,7 @@ def test_rounds_go_on_from_the_rows_of_the_round_before(run):
 def test_what_is_told_changes_the_drawing_and_best_of_costs_twice(run):
     texts = {(r["generator"], r["mode"], r["index"]): r for r in rows(run / "completions.jsonl")}
     names = ("bare", "shots", "skill", "skill − sentence 1", "skill − sentence 2")
-    assert len({texts[name, GRAMMAR, 0]["text"] for name in names}) == len(names)
+    assert len({tuple(texts[name, GRAMMAR, index]["text"] for index in range(3)) for name in names}) == len(names)
     assert texts["best", GRAMMAR, 0]["tokens"] == 2 * texts["bare", GRAMMAR, 0]["tokens"]
 
 
@@ -145,7 +154,14 @@ def test_an_entry_without_options_keeps_its_identity(tiny_qwen3):
         ({"base": 3}, "base is 3"),
         ({"base": "b", "skill": ["x"]}, "skill is"),
         ({"base": "b", "leave_out": "sentence"}, "needs a skill"),
-        ({"base": "b", "skill": "s.md", "leave_out": "word"}, "leave_out takes 'sentence'"),
+        ({"base": "b", "skill": "s.md", "leave_out": "letter"}, "leave_out is 'letter'; it takes sentence or word"),
+        ({"transformer": "t", "leave_out": "sentence"}, "needs a skill"),
+        ({"base": "b", "temperature": float("nan")}, "temperature is nan"),
+        ({"endpoint": "http://127.0.0.1:1/v1"}, "endpoint and model go together"),
+        ({"base": "b", "model": "m"}, "endpoint and model go together"),
+        ({"endpoint": "file:///etc/passwd", "model": "m"}, "give the address of a server"),
+        ({"endpoint": "http://127.0.0.1:1/v1", "model": "m", "best_of": 4}, "it cannot take 'best_of'"),
+        ({"endpoint": 3, "model": "m"}, "endpoint is 3"),
         ({"base": "b", "skill": "nowhere.md", "leave_out": "sentence"}, "nowhere.md"),
         ({"transformer": "t", "examples": 4}, "it cannot read 'examples'"),
         ({"transformer": "t", "skill": "s.md"}, "it cannot read 'skill'"),
@@ -158,6 +174,71 @@ def test_entries_that_cannot_be_meant_are_refused_in_one_line(tmp_path, capsys, 
     assert main(["draw", "--recipe", str(path)]) == 2
     error = capsys.readouterr().err.strip()
     assert told in error and "\n" not in error
+
+
+def test_left_out_words_spread_and_reach_the_model(tmp_path):
+    fake = Listed(lambda request: request.caption)
+    found = rivals.spread({"a": {"base": "b", "leave_out": "word"}})
+    assert list(found) == ["a", *(f"a − {word}" for word in CLASSES)] and len({rival.weights for rival in found.values()}) == 1
+    asked = Request("a small red crab", 8, 8, named("reef64"))
+    texts = [d.text for r in found.values() for d in r.around(fake, [], lambda name: None).answer([asked], Sampling())]
+    whole = "a small red crab"
+    assert texts == [whole, "a small crab", whole, whole, "a red crab", whole, "a small red"]
+    assert found["a − colour"].told == "the caption without colour words" and found["a − colour"].left_out == "colour"
+
+
+def test_examples_are_chosen_by_the_words_that_are_left():
+    training = [sprite for sprite in reef_sprites()[0] if sprite.tags["colour"] in ("red", "blue")]
+    told = rivals.Rival(base="b", examples=4, word="colour").around(Listed(lambda r: ""), training, lambda name: None)
+    asked = told.tell(Request("a red octopus", 16, 16, named("reef64")))
+    chosen = told.generator.tell(asked)
+    assert asked.caption == "an octopus" and chosen.chat.examples == Examples(training, 4)(asked).chat.examples
+
+
+def test_only_prompts_with_such_words_are_drawn_and_measured(recipe, tmp_path):
+    entry = {"words": recipe.generators["bare"] | {"leave_out": "word"}}
+    run = Run(
+        replace(recipe, name="words", generators=entry, roles={}, prompts=9, likelihoods=5, unconstrained=2), tmp_path / "words"
+    )
+    for word in CLASSES:
+        name = f"words − {word}"
+        wanted = [i for i, (_, sprite) in enumerate(run.prompts) if states(sprite.caption, word)]
+        assert run.asked(name) == wanted and run.measured(name) == [i for i in wanted if i < 5]
+        assert run.unconstrained(name) == [] and run.conditions(name) == ["caption"]
+    assert run.asked("words") == list(range(9)) and run.unconstrained("words") == [0, 1] and len(run.conditions("words")) == 3
+
+
+def test_a_transformer_that_reads_tags_has_no_words_to_leave_out(monkeypatch):
+    config = {"conditions": {"reads": "tags"}, "facts": {"recipe": {"condition_dropout": 0.1}}}
+    monkeypatch.setattr(rivals.Rival, "_config", lambda self: config)
+    with pytest.raises(InputError, match="reads tags, no captions"):
+        rivals.Rival(transformer="t", word="colour").load("float32")
+
+
+def test_an_endpoint_is_a_rival_without_likelihoods_and_without_its_host(monkeypatch):
+    from eval import endpoint
+
+    made = []
+    monkeypatch.setattr(endpoint, "Endpoint", lambda url, model: made.append((url, model)) or Listed(lambda r: "served"))
+    entry = {"endpoint": "http://127.0.0.1:8000/v1", "model": "m"}
+    rivals.check("served", entry)
+    (rival,) = rivals.spread({"served": entry}).values()
+    assert not rival.has_own_likelihoods and rival.told == "the caption" and rival.can_be_told_nothing
+    drawn = rival.around(rival.load("float32"), [], lambda name: None).answer([Request("a", 8, 8, named("reef64"))], Sampling())
+    assert [d.text for d in drawn] == ["served"] and made == [("http://127.0.0.1:8000/v1", "m")]
+    elsewhere = entry | {"endpoint": "https://example.org:1/v1"}
+    prints = [json.dumps(rivals.fingerprint(one)) for one in (entry, elsewhere, entry | {"model": "n"})]
+    assert len(set(prints)) == 3 and not any(host in one for one in prints for host in ("127.0.0.1", "8000", "example"))
+    assert rivals.fingerprint(entry) == rivals.fingerprint(entry | {"endpoint": "http://127.0.0.1:8000/"})  # the same address
+    assert rivals.published(entry) == {"endpoint": "/v1", "model": "m"}
+    assert rivals.published(entry | {"model": "/home/she/models/fish.gguf"})["model"] == "fish.gguf"
+
+
+@pytest.mark.parametrize("url", ["ftp://a/v1", "http://", "http://a:0/v1", "http://she:secret@a/v1", "http://a/v1?key=1"])
+def test_a_servers_address_is_checked_as_everywhere(url):
+    with pytest.raises(InputError, match="generator 'served': endpoint") as error:
+        rivals.check("served", {"endpoint": url, "model": "m"})
+    assert "secret" not in str(error.value)
 
 
 def test_two_rivals_of_one_name_are_refused():

@@ -1,0 +1,74 @@
+"""Cost against quality: what a drawing costs in seconds and tokens, what training cost, and what the judge says of it."""
+
+import numpy as np
+
+from eval.report_charts import numbered
+from eval.report_tables import NOTHING, Cell, Chart, Column, Row, Section, Table, comparable, format_value, interval_cell
+from eval.report_words import percent
+from eval.run_folder import number
+
+SCORE = "judge_score"
+AXES = {"seconds": "seconds a drawing", "tokens": "tokens a drawing"}
+UNITS = {"seconds": "s", "tokens": ""}
+
+
+def cost(run) -> Section:
+    """Two charts and their table; no tables where no model has both a cost and a score."""
+    metrics = {metric["name"]: metric for metric in run.summary["metrics"]}
+    shown = [g for g in comparable(run.summary) if g["kind"] == "model" and _is_measured(g)]
+    if SCORE not in metrics or not shown:
+        return Section("cost", "", "", ())
+    training = training_seconds(run)
+    absent = "none" if isinstance(run.recipe.get("training_seconds"), dict) else NOTHING
+    rows = []
+    for place, generator in enumerate(shown, 1):
+        spent = training.get(generator["generator"])
+        cells = (interval_cell(generator["metrics"][name], metrics[name]["unit"]) for name in (*AXES, SCORE))
+        label = f"{place}  {generator['generator']}"
+        told = Cell(absent if spent is None else _minutes(spent))
+        rows.append(Row(label, "model", (Cell(str(generator["prompts"])), told, *cells)))
+    columns = (Column("drawn by"), Column("n", says="prompts"), Column("training"))
+    columns += (Column("seconds", "↓"), Column("tokens", "↓"), Column(metrics[SCORE]["label"], "↑"))
+    intro = (
+        "Wall clock and tokens of one drawing with everything that it took: all candidates of a best-of-n, all rounds up to this "
+        "one. Seconds are those of the machine that drew, and of its load; tokens are the same anywhere, but a token of a "
+        "language model is more work than one of a small transformer. Training: wall clock of the weights' own training by its "
+        "log, 'none' for a bare base model, whose pretraining is not counted."
+    )
+    table = Table("Cost against quality", intro, columns, tuple(rows))
+    return Section.of("cost", table, tuple(chart for name in AXES if (chart := _chart(name, shown))))
+
+
+def _is_measured(generator: dict) -> bool:
+    measured = generator["metrics"]
+    return all(measured.get(name, {}).get("n") for name in (*AXES, SCORE))
+
+
+def training_seconds(run) -> dict[str, float]:
+    """Generator → seconds of its training: as the recipe tells, else from the log of the adapter and of the rival."""
+    told = run.recipe.get("training_seconds")
+    known = {name: number(value) for name, value in told.items()} if isinstance(told, dict) else {}
+    for role, log in (("adapter", run.log), ("rival", run.rival_log)):
+        spent = [seconds for row in log if (seconds := number(row.get("seconds"))) is not None]
+        if spent and run.summary["roles"].get(role):
+            known.setdefault(run.summary["roles"][role], max(spent))
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+def _chart(name: str, shown: list[dict]) -> Chart | None:
+    """None where the costs are all 0: nothing has been measured."""
+    values = [(place, g["metrics"][name]["mean"], g["metrics"][SCORE]) for place, g in enumerate(shown, 1)]
+    if min(x for _, x, _ in values) <= 0:
+        return None
+    best = shown[int(np.argmax([y["mean"] for _, _, y in values]))]["generator"]
+    told = ", ".join(f"no. {place}: {format_value(x, UNITS[name])}, {percent(y['mean'])}" for place, x, y in values)
+    words = f"{AXES[name].capitalize()} across, on a logarithmic axis, against the judge's score: {told}. Highest score: {best}."
+    return numbered(f"cost-{name}", [(x, _percent(y)) for _, x, y in values], AXES[name], "judge's score, %", words)
+
+
+def _percent(interval: dict) -> dict:
+    return {end: 100 * interval[end] for end in ("mean", "low", "high")}
