@@ -72,9 +72,7 @@ def gives_palette(row: dict, sprite: Sprite) -> bool:
     for given in (True, False):
         if row["prompt"] == messages(sprite.caption, sprite.height, sprite.width, sprite.palette if given else None):
             return given
-    raise InputError(
-        f"dataset: sprite {row['id'][:12]} was prepared with other prompts; run `pixelreef prepare` again"
-    )
+    raise InputError(f"dataset: sprite {row['id'][:12]} was prepared with other prompts; run `pixelreef prepare` again")
 
 
 def row_sprite(row: dict, palette: Palette) -> Sprite:
