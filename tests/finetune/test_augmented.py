@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from datasets import load_dataset
 
 from data_prep import grid_text
 from data_prep.augment import Augmentation
 from data_prep.captions import messages
 from data_prep.errors import InputError
 from data_prep.palette import Palette, named
-from datasets import load_dataset
 from finetune.augmented import AugmentingCollator, Epochs, augmented, row_sprite
 from finetune.base_models import load_tokenizer, resolve
 from finetune.cell_tokens import CellTokens

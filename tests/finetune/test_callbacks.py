@@ -197,9 +197,8 @@ def test_nothing_random_moves_while_it_draws():
 
 def test_bits_are_of_the_pixels_alone(tiny_qwen3, reef):
     """The column marks the grid's very tokens, and the head's −log p there is that of a softmax over the allowed rows."""
-    from transformers import AutoModelForCausalLM
-
     from datasets import load_dataset
+    from transformers import AutoModelForCausalLM
 
     tokens = CellTokens(load_tokenizer(resolve(str(tiny_qwen3))))
     rows = load_dataset("parquet", data_files={"train": str(reef / "data" / "train-*.parquet")})["train"]
