@@ -20,7 +20,7 @@ COMMANDS = [
     if line.strip() and not line.startswith(("make ", ". .venv"))
 ]
 SMALL_TRAINING = (
-    "--use_cpu true --max_steps 2 --eval_sprites 2 --save_strategy no --per_device_train_batch_size 1 --logging_steps 1"
+    "--processes 1 --use_cpu true --max_steps 2 --eval_sprites 2 --save_strategy no --per_device_train_batch_size 1 --logging_steps 1"
 )
 SMALL_RIVAL = [part for key in ("steps=2", "sheet_sprites=2", "eval_sprites=2") for part in ("--set", key)]
 ONE_PROCESS = "accelerate.commands.launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no"
@@ -78,7 +78,7 @@ def small(command: str, model: Path) -> list[str]:
     if words[1] in ("draw", "breed") and "--recipe" not in words:
         return [*python, "eval.cli", *words[1:], "--base", str(model)]
     if words[1] == "train":
-        return [*python, "eval.cli", *words[1:3], "--base", str(model), "--steps", "2"]
+        return [*python, "eval.cli", *words[1:3], "--base", str(model), "--steps", "10"]
     if words[1] == "prepare" and "/reef" in command:
         return [*python, "eval.cli", *words[1:], "--set", "sources.0.count=150"]
     return [*python, "eval.cli", *words[1:]]
