@@ -20,7 +20,8 @@ COMMANDS = [
     if line.strip() and not line.startswith(("make ", ". .venv"))
 ]
 SMALL_TRAINING = (
-    "--processes 1 --use_cpu true --max_steps 2 --eval_sprites 2 --save_strategy no --per_device_train_batch_size 1 --logging_steps 1"
+    "--processes 1 --use_cpu true --max_steps 2 --eval_sprites 2 --save_strategy no --per_device_train_batch_size 1 "
+    "--logging_steps 1"
 )
 SMALL_RIVAL = [part for key in ("steps=2", "sheet_sprites=2", "eval_sprites=2") for part in ("--set", key)]
 ONE_PROCESS = "accelerate.commands.launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no"
