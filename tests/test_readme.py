@@ -36,7 +36,7 @@ def place(tiny_qwen3, reef, tmp_path_factory) -> Path:
         (place / package).symlink_to(ROOT / package)
     for folder in ("datasets", "adapters", "runs"):
         (place / folder).mkdir()
-    shutil.copytree(reef, place / "datasets" / "reef16_24k")
+    shutil.copytree(reef, place / "datasets" / "reef16_tiny")
     with zipfile.ZipFile(place / "my_sprites.zip", "w") as archive:
         for number, (name, png) in enumerate(some_pngs()):
             archive.writestr(f"{name}_{number:02}.png", png)
@@ -44,7 +44,8 @@ def place(tiny_qwen3, reef, tmp_path_factory) -> Path:
         archive.extractall(place / "my_sprites")
     (place / "hero.png").write_bytes(some_pngs()[0][1])
     (place / "game.gpl").write_text("GIMP Palette\n" + "".join(f"{v} {255 - v} 40 step\n" for v in range(0, 256, 32)))
-    command = "accelerate launch finetune/train.py --config finetune/recipes/smollm2_135m.yaml --output_dir runs/tiny"
+    command = "accelerate launch finetune/train.py --config finetune/recipes/smollm2_135m.yaml --dataset datasets/reef16_tiny"
+    command += " --output_dir runs/tiny"
     done = run(small(command, tiny_qwen3), place)
     assert done.returncode == 0, done.stderr[-3000:]
     shutil.copytree(place / "runs" / "tiny" / "adapter", place / ADAPTER)
