@@ -3,7 +3,8 @@
 Forced tokens (palette, separators, end) and pixels that stand are never sampled; they are fed together with the pixel
 before them. At a pixel the output head is cut to the palette's symbols. Noise is keyed by (seed, index, pixel), so a
 sprite does not depend on its batch beyond rounding (which in bfloat16 is enough to change pixels: take float32 to draw
-one again). Guidance: Y. Sanchez et al., 'Stay on topic with classifier-free guidance' (2023).
+one again). A drawing that is alone in its batch takes several pixels a step, by `speculation`. Guidance: Y. Sanchez et al.,
+'Stay on topic with classifier-free guidance' (2023).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +15,8 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from data_prep.errors import InputError
-from eval.kv_cache import grouped, with_room
+from eval.kv_cache import can_go_back, drop_last, grouped, with_room
+from eval.speculation import GUESSES, guess
 from finetune.cell_tokens import Schedule
 from finetune.likelihood import causal_model
 
@@ -51,7 +53,7 @@ def gumbel_noise(seed: int, index: int, pixels: int, entries: int) -> np.ndarray
 
 
 def choose(logits: torch.Tensor, noise: torch.Tensor, sampling: Sampling) -> torch.Tensor:
-    """(B, entries) logits and Gumbel noise → (B,) sampled entries (the Gumbel-max trick)."""
+    """(…, entries) logits and Gumbel noise → (…) sampled entries (the Gumbel-max trick)."""
     if sampling.temperature == 0:
         return logits.argmax(-1)
     scaled = logits / sampling.temperature
@@ -89,16 +91,16 @@ class _Cursor:
         self.padded = len(set(map(len, different))) > 1
         self.feed(torch.tensor([[0] * (longest - len(one)) + list(one) for one in different], device=self.device))
         places = torch.tensor([different.index(tuple(prompt)) for prompt in prompts], device=self.device)
-        self.state, self.padding = self.state[places], self.padding[places]
+        self.states, self.padding = self.states[places], self.padding[places]
         with_room(self.cache, places, room)
 
     def feed(self, ids: torch.Tensor) -> None:
-        """(B, n) ids; makes `state` (B, d) that behind the last of them."""
+        """(B, n) ids; makes `states` (B, n, d) those behind each of them (in a first call: behind the prompt's, too)."""
         self.length += ids.shape[1]
         mask = None  # without padding it is the causal one, which needs no making
         if self.padded:
             mask = (torch.arange(self.length, device=self.device) >= self.padding[:, None]).long()
-        self.state = self._forward(ids, mask)
+        self.states = self._forward(ids, mask)
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         places = torch.arange(self.length - ids.shape[1], self.length, device=self.device)
@@ -107,7 +109,12 @@ class _Cursor:
             out = self.causal.base_model(
                 input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache, use_cache=True
             )
-        return out.last_hidden_state[:, -1]
+        return out.last_hidden_state
+
+    def drop(self, tokens: int) -> None:
+        """Forgets the last so many tokens."""
+        drop_last(self.cache, tokens)
+        self.length -= tokens
 
 
 @torch.inference_mode()
@@ -135,49 +142,82 @@ def draw_grids(
     shares = [(number, 1.0) for number in range(len(keys))] if shares is None else shares
     owners = torch.tensor([drawing for drawing, _ in shares], device=rows.device)
     weights = torch.tensor([weight for _, weight in shares], device=rows.device)
-    grid, stands = _start(given, len(keys), len(schedule.pixels), rows.device)
-    symbols = torch.as_tensor(schedule.symbol_ids, device=rows.device)
-    ids = torch.as_tensor(schedule.ids, device=rows.device).repeat(len(keys), 1)  # (B, T)
-    ids[:, schedule.pixels] = symbols[grid]
-    cursor, fed = None, 0
-    free = np.flatnonzero(~stands.all(0).cpu().numpy())
-    row_of_last = {pixel: row for row, pixel in {pixel // schedule.width: pixel for pixel in free}.items()}
-    for number in free:
-        position = schedule.pixels[number]
-        ahead = ids[owners, fed:position]  # (prompts, n): the pixel before, and all that is known up to this one
+    grids, cursor, fed = _Grids(schedule, given, len(keys), rows.device), None, 0
+    guesses = GUESSES if len(keys) == 1 and can_go_back(causal.config) else 0
+    while len(grids.free):
+        numbers, places = grids.free[: guesses + 1], schedule.pixels[grids.free[: guesses + 1]]
+        grids.guess(numbers[:-1])
+        known = grids.ids[owners, fed : places[-1]]  # (prompts, n): the pixel before, and all that is known or guessed since
         if cursor is None:
-            begun = [[*prompt, *more] for prompt, more in zip(prompts, ahead.tolist(), strict=True)]
+            begun = [[*prompt, *more] for prompt, more in zip(prompts, known.tolist(), strict=True)]
             cursor = _Cursor(causal, begun, max(map(len, prompts)) + len(schedule.ids))
         else:
-            cursor.feed(ahead)
-        logits = _mixed((cursor.state.to(rows.dtype) @ rows.T).float(), owners, weights, len(keys))
-        chosen = choose(logits, noise[:, number], sampling)
-        grid[:, number] = torch.where(stands[:, number], grid[:, number], chosen)
-        ids[:, position] = symbols[grid[:, number]]
-        fed = position
-        if sampling.on_row and number in row_of_last:
-            row = int(row_of_last[number])
-            sampling.on_row(keys, row, _entries(grid[:, row * schedule.width : (row + 1) * schedule.width]))
-    return _entries(grid.view(-1, schedule.height, schedule.width))
+            cursor.feed(known)
+        states = cursor.states[:, places - places[-1] - 1]  # (prompts, n, d), each behind the token before a pixel
+        logits = _mixed((states.to(rows.dtype) @ rows.T).float(), owners, weights, len(keys))
+        drawn = grids.take(numbers, choose(logits, noise[:, numbers], sampling))
+        fed = schedule.pixels[drawn[-1]]
+        cursor.drop(int(places[-1] - fed))  # what was fed behind a wrong guess
+        for row in grids.ended_rows(drawn) if sampling.on_row else ():
+            sampling.on_row(keys, row, _entries(grids.entries[:, row * schedule.width : (row + 1) * schedule.width]))
+    return _entries(grids.entries.view(-1, schedule.height, schedule.width))
+
+
+class _Grids:
+    """A batch of drawings of one schedule on their way.
+
+    entries: (B, pixels) int64, 0 where nothing stands yet; ids: (B, T) int64, the same as tokens of the completion;
+    free: numbers of the pixels that at least one of them has still to draw, in raster order.
+    """
+
+    def __init__(self, schedule: Schedule, given: np.ndarray | None, drawings: int, device):
+        self.schedule, pixels = schedule, len(schedule.pixels)
+        given = np.full((drawings, pixels), -1) if given is None else np.asarray(given, np.int64).reshape(drawings, pixels)
+        known = torch.from_numpy(given).to(device)
+        self.entries, self.stands = known.clamp(min=0), known >= 0
+        self.symbols = torch.as_tensor(schedule.symbol_ids, device=device)
+        self.ids = torch.as_tensor(schedule.ids, device=device).repeat(drawings, 1)
+        self._write(np.arange(pixels))
+        self.free = np.flatnonzero((given < 0).any(0))
+        self._row_of_last = {pixel: row for row, pixel in {pixel // schedule.width: pixel for pixel in self.free}.items()}
+
+    def guess(self, numbers: np.ndarray) -> None:
+        """Fills in the pixels of these numbers, of a drawing that is alone, with what `speculation` expects there."""
+        if len(numbers):
+            self.entries[0, numbers] = self.entries.new_tensor(guess(self.entries[0].tolist(), numbers, self.schedule.width))
+            self._write(numbers)
+
+    def take(self, numbers: np.ndarray, chosen: torch.Tensor) -> np.ndarray:
+        """Sets the pixels of these numbers to (B, n) entries chosen behind the guesses, as far as those were right.
+
+        Returns the numbers that are drawn now, at least one: the choice behind right guesses stands even where no guess did.
+        """
+        chosen = torch.where(self.stands[:, numbers], self.entries[:, numbers], chosen)
+        right = chosen[:, :-1] == self.entries[:, numbers[:-1]]
+        drawn = numbers[: 1 + (int(right.all(0).long().cumprod(0).sum()) if len(numbers) > 1 else 0)]
+        self.entries[:, drawn] = chosen[:, : len(drawn)]
+        self._write(drawn)
+        self.free = self.free[len(drawn) :]
+        return drawn
+
+    def ended_rows(self, drawn: np.ndarray) -> list[int]:
+        """Rows of which these were the last pixels to draw."""
+        return [int(self._row_of_last[number]) for number in drawn if number in self._row_of_last]
+
+    def _write(self, numbers: np.ndarray) -> None:
+        self.ids[:, self.schedule.pixels[numbers]] = self.symbols[self.entries[:, numbers]]
 
 
 def _entries(grid: torch.Tensor) -> np.ndarray:
     return grid.to(torch.uint8).cpu().numpy()
 
 
-def _start(given: np.ndarray | None, drawings: int, pixels: int, device) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, pixels) int64 entries, 0 where nothing is given, and (B, pixels) bool: where something is."""
-    if given is None:
-        given = np.full((drawings, pixels), -1)
-    known = torch.from_numpy(np.asarray(given, np.int64).reshape(drawings, pixels)).to(device)
-    return known.clamp(min=0), known >= 0
-
-
 def _mixed(logits: torch.Tensor, owners: torch.Tensor, weights: torch.Tensor, drawings: int) -> torch.Tensor:
-    """(prompts, entries) logits → (drawings, entries): the weighted sum of each drawing's log-probabilities."""
+    """(prompts, n, entries) logits → (drawings, n, entries): the weighted sum of each drawing's log-probabilities."""
     if len(logits) == drawings:  # one prompt a drawing, of weight 1
         return logits
-    return logits.new_zeros(drawings, logits.shape[-1]).index_add_(0, owners, logits.log_softmax(-1) * weights[:, None])
+    mixed = logits.new_zeros(drawings, *logits.shape[1:])
+    return mixed.index_add_(0, owners, logits.log_softmax(-1) * weights[:, None, None])
 
 
 class KeyedNoise(LogitsProcessor):

@@ -35,6 +35,9 @@ class RoomyLayer(DynamicLayer):
         self._show(end)
         return self.keys, self.values
 
+    def drop_last(self, tokens: int) -> None:
+        self._show(self.keys.shape[-2] - tokens)
+
     def _show(self, length: int) -> None:
         self.keys, self.values = (buffer[:, :, :length] for buffer in self.buffers)
 
@@ -46,6 +49,19 @@ def with_room(cache, sequences: torch.Tensor, room: int) -> None:
     """
     cache.batch_select_indices(sequences)
     cache.layers = [RoomyLayer(layer, room) if type(layer) is DynamicLayer else layer for layer in cache.layers]
+
+
+def can_go_back(config) -> bool:
+    """Whether `drop_last` works for a model's cache: a layer with a sliding window has forgotten what went before."""
+    from transformers import DynamicCache
+
+    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
+
+
+def drop_last(cache, tokens: int) -> None:
+    """Forgets the last so many tokens of a cache that `with_room` made."""
+    for layer in cache.layers if tokens else ():
+        layer.drop_last(tokens)
 
 
 def _buffer(states: torch.Tensor, room: int) -> torch.Tensor:

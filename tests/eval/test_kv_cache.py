@@ -3,29 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from data_prep.palette import named
 from eval.decoding import Sampling, _Cursor, draw_grids, gumbel_noise
 from eval.grammar import lark
-from finetune.cell_tokens import CellTokens
 
 REEF = named("reef64")
 CAPTIONS = ("a red crab", "", "a large red fish facing left, with stripes", "a coral")
-
-
-@pytest.fixture(scope="module")
-def tokens(tokenizers) -> CellTokens:
-    return CellTokens(tokenizers["smollm2"])
-
-
-@pytest.fixture(scope="module")
-def model() -> LlamaForCausalLM:
-    """Random weights, three query heads a key head, in float32."""
-    torch.manual_seed(3)
-    shape = {"hidden_size": 96, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 6, "head_dim": 16}
-    config = LlamaConfig(vocab_size=49152, num_key_value_heads=2, initializer_range=0.2, tie_word_embeddings=True, **shape)
-    return LlamaForCausalLM(config).eval()
 
 
 def states(model, ids: list[int]) -> torch.Tensor:
@@ -47,7 +31,7 @@ def test_every_step_agrees_with_a_whole_forward_pass(model, lengths):
             if count:
                 cursor.feed(torch.from_numpy(more))
             rows = [[*row, *new] for row, new in zip(rows, more.tolist(), strict=True)]
-            assert torch.allclose(cursor.state, torch.stack([states(model, row) for row in rows]), atol=1e-4)
+            assert torch.allclose(cursor.states[:, -1], torch.stack([states(model, row) for row in rows]), atol=1e-4)
     assert model.config._attn_implementation == "sdpa"
 
 
@@ -57,7 +41,7 @@ def test_shared_prompts_are_computed_once(model, monkeypatch):
     with torch.inference_mode():
         cursor = _Cursor(model, [[5, 6, 7]] * 9, 8)
         cursor.feed(torch.full((9, 1), 8))
-    assert shapes == [(1, 3), (9, 1)] and cursor.state.shape == (9, 96)
+    assert shapes == [(1, 3), (9, 1)] and cursor.states.shape == (9, 1, 96)
 
 
 def test_the_cache_is_written_in_place(model):
@@ -85,7 +69,7 @@ def test_the_restricted_head_agrees_with_masked_full_logits(model, tokens):
                 cursor = _Cursor(model, [[*prompt, *more] for prompt, more in zip(prompts, ahead, strict=True)], 400)
             else:
                 cursor.feed(torch.tensor(ahead))
-            seen.append((cursor.state @ model.lm_head.weight[rows].T).log_softmax(-1))
+            seen.append((cursor.states[:, -1] @ model.lm_head.weight[rows].T).log_softmax(-1))
             fed = position
         for number, (prompt, row) in enumerate(zip(prompts, ids, strict=True)):
             full = model(input_ids=torch.tensor([row])).logits[0, len(prompt) - 1 : -1][schedule.pixels]
