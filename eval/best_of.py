@@ -1,10 +1,10 @@
 """Best of n: several candidates of each drawing, of which the best by the model's own likelihoods and by `guide` stays.
 
-score = log p(grid | caption) − log p(grid | empty caption) + log guide.score, in nats; the difference is the mean over the
-drawing and its mirror image (left and right of the caption swapped; a caption that the mirror image would belie has the
-drawing alone), which takes four likelihoods a candidate. By Bayes' rule the difference is
-log p(caption | grid) up to a constant, so both terms are probabilities that the drawing shows what was asked for. Plain
-log p(grid) would pick blanks: they cost the fewest bits.
+score = log p(grid | caption) − log p(grid | empty caption) + log guide.score, in nats; the difference is the mean over three
+views: the drawing, its mirror image (left and right of the caption swapped) and the same in other hues (colour words changed
+with the ramps), as far as there is a caption that is true of the view. That takes six likelihoods a candidate. By Bayes'
+rule the difference is log p(caption | grid) up to a constant, so both terms are probabilities that the drawing shows what
+was asked for. Plain log p(grid) would pick blanks: they cost the fewest bits.
 
 Before the score count, in this order: the text is a drawing; it is not near-empty (below 5 % of the pixels) and not flat
 (fewer than three entries, transparent counted: blanks, silhouettes, checkerboards, stripes); `guide` holds it for a sprite
@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from data_prep import grid_text
-from data_prep.augment import flipped
+from data_prep.augment import flipped, hue_shifted
 from data_prep.errors import InputError
 from data_prep.sprite import Sprite
 from eval.generators import GRAMMAR, Drawing, Generator, Request, drawn
@@ -28,6 +28,7 @@ STEP = 2**20  # candidate j of drawing i has the noise of drawing i + j·2^20; c
 MAX_CANDIDATES = 64
 LEAST_DRAWN = 0.05  # share of opaque pixels; the sparsest of 18,000 procedural sprites has 0.098
 LEAST_ENTRIES = 3
+HUE_TURN = 3  # ramps to go on by, about a third of the colour circle
 _LOWEST = 1e-9  # of guide.score, before its logarithm
 
 
@@ -103,12 +104,11 @@ class BestOf:
 
     def gains(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> np.ndarray:
         """(N,) nats that the caption gains: log p(grid | caption) − log p(grid | empty caption), mean over the views."""
-        plain = list(zip(requests, sprites, strict=True))
-        turned = {row: found for row, pair in enumerate(plain) if (found := mirrored(*pair)) is not None}
-        gains = self._gains(plain)
-        rows = list(turned)
-        gains[rows] = (gains[rows] + self._gains(list(turned.values()))) / 2
-        return gains
+        pairs = enumerate(zip(requests, sprites, strict=True))
+        views = [(row, view) for row, pair in pairs for view in (pair, mirrored(*pair), in_other_hues(*pair)) if view is not None]
+        rows = np.array([row for row, _ in views], int)
+        gains = self._gains([view for _, view in views])
+        return np.bincount(rows, gains, len(sprites)) / np.bincount(rows, minlength=len(sprites))
 
     def _gains(self, pairs: Sequence[tuple[Request, Sprite]]) -> np.ndarray:
         asked, sprites = [request for request, _ in pairs], [sprite for _, sprite in pairs]
@@ -142,8 +142,19 @@ def is_bare(grid: np.ndarray) -> bool:
 
 def mirrored(request: Request, sprite: Sprite) -> tuple[Request, Sprite] | None:
     """The mirror image and what asks for it, or None where no caption would (`augment.flipped`)."""
-    turned = flipped(replace(sprite, caption=request.caption, tags=request.tags))
-    return None if turned is None else (replace(request, caption=turned.caption, tags=turned.tags), turned)
+    return _asked_for(request, flipped(replace(sprite, caption=request.caption, tags=request.tags)))
+
+
+def in_other_hues(request: Request, sprite: Sprite) -> tuple[Request, Sprite] | None:
+    """Every hue as another one and what asks for that, or None where the caption names no colour that the drawing plainly has."""
+    tags = said(request.caption) | dict(request.tags)
+    return _asked_for(request, hue_shifted(replace(sprite, caption=request.caption, tags=tags, source=""), HUE_TURN))
+
+
+def _asked_for(request: Request, view: Sprite | None) -> tuple[Request, Sprite] | None:
+    if view is None:
+        return None
+    return replace(request, caption=view.caption, tags={key: view.tags[key] for key in request.tags}), view
 
 
 def _untold(request: Request) -> Request:

@@ -14,7 +14,7 @@ from data_prep.grid_text import encode
 from data_prep.palette import Palette, named
 from data_prep.sprite import Sprite
 from data_prep.wording import FACING_WORDS, parse
-from eval.best_of import STEP, BestOf, is_bare, mirrored
+from eval.best_of import STEP, BestOf, in_other_hues, is_bare, mirrored
 from eval.controls import degenerate
 from eval.decoding import Sampling
 from eval.endpoint import Endpoint
@@ -121,14 +121,28 @@ def test_among_sprites_the_caption_decides(guide):
 
 
 def test_the_gain_is_the_difference_of_two_log_probabilities(model):
-    sprites = [replace(sprite, grid=sprite.grid[4:10, 4:10]) for sprite in HELD_OUT[:3]]
+    """The mean over the drawing, its mirror image and the same in other hues, where there is a caption for it."""
+    sprites = [replace(sprite, grid=sprite.grid[4:10, 4:10]) for sprite in HELD_OUT[:6]]
     asked = [Request(sprite.caption, 6, 6, REEF) for sprite in sprites]
-    bits = lambda requests, s: np.array([found.bits for found in model.likelihoods(requests, s)])  # noqa: E731
-    plain = (bits([replace(r, caption="") for r in asked], sprites) - bits(asked, sprites)) * np.log(2)
-    turned = [replace(sprite, grid=sprite.grid[:, ::-1]) for sprite in sprites]
-    swapped = [mirrored(one, sprite)[0] for one, sprite in zip(asked, sprites, strict=True)]
-    mirror = (bits([replace(r, caption="") for r in asked], turned) - bits(swapped, turned)) * np.log(2)
-    assert BestOf(model, 2).gains(asked, sprites) == pytest.approx((plain + mirror) / 2)
+    bits = lambda one, sprite: next(model.likelihoods([one], [sprite])).bits  # noqa: E731
+    expected, counts = [], set()
+    for one, sprite in zip(asked, sprites, strict=True):
+        views = [view for view in ((one, sprite), mirrored(one, sprite), in_other_hues(one, sprite)) if view]
+        expected.append(np.mean([bits(replace(r, caption=""), s) - bits(r, s) for r, s in views]) * np.log(2))
+        counts.add(len(views))
+    assert BestOf(model, 2).gains(asked, sprites) == pytest.approx(expected, abs=1e-4) and counts == {2, 3}
+
+
+def test_other_hues_take_the_colour_word_with_them():
+    sprite = next(s for s in HELD_OUT if in_other_hues(request(s), s))
+    one = replace(request(sprite), tags={"colour": sprite.tags["colour"]})
+    turned, image = in_other_hues(one, sprite)
+    assert set(turned.tags) == {"colour"} and turned.tags != one.tags
+    before, after = parse(one.caption), parse(turned.caption)
+    assert {key for key in before | after if before.get(key) != after.get(key)} <= {"colour", "second_colour"}
+    assert before["colour"] != after["colour"] == turned.tags["colour"]
+    assert ((image.grid == 0) == (sprite.grid == 0)).all() and (image.grid != sprite.grid).any()
+    assert in_other_hues(replace(one, caption="a crab", tags={}), sprite) is None  # no colour was asked for
 
 
 def test_the_best_of_a_language_model_is_one_of_its_own_drawings_whatever_the_batch(model, guide):
