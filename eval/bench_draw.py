@@ -52,6 +52,20 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Masses:
+    """Mean probability mass at a pixel: of the palette's symbols, and of all that llguidance's grammar admits there.
+
+    Teacher-forced on what was drawn. gap: by how much a colour's log-probability, renormalised over the one or the other,
+    differs in nats, on average and at most; it is what the grammar loses to tokens that spell a pixel otherwise.
+    """
+
+    symbols: float
+    admitted: float
+    gap: float
+    largest_gap: float
+
+
+@dataclass(frozen=True)
 class Timing:
     """Seconds of each call that drew `batch` sprites: on the wall clock and of this process's CPU time."""
 
@@ -141,6 +155,26 @@ class Contest:
         two = logits[torch.as_tensor(self.schedule.symbol_ids, device=logits.device)].log_softmax(-1).topk(2).values
         return round(float(two[0] - two[1]), 4)
 
+    def masses(self) -> Masses:
+        """Of our greedy drawings, one a caption."""
+        import torch
+
+        from eval.grammar import admitted, lark
+
+        tokens, count = self.model.tokens, len(CAPTIONS)
+        text, pairs = lark(self.palette, self.size, self.size), []
+        for prompt, grid in zip(self.prompts(count), self.ours(count, 0.0), strict=True):
+            ids = self.schedule.fill(grid).tolist()
+            with torch.inference_mode():
+                given = torch.tensor([[*prompt, *ids]], device=self.model.model.device)
+                logits = self.model.model(input_ids=given, use_cache=False).logits[0, len(prompt) - 1 : -1].float().cpu()
+            shares = logits.softmax(-1).numpy()[self.schedule.pixels]
+            allowed = admitted(tokens.tokenizer, text, ids)[self.schedule.pixels, : shares.shape[1]]
+            pairs.append((shares[:, self.schedule.symbol_ids].sum(1), (shares[:, : allowed.shape[1]] * allowed).sum(1)))
+        symbols, all_of_it = np.concatenate(pairs, 1)
+        gaps = np.log(all_of_it / symbols)
+        return Masses(*(float(one) for one in (symbols.mean(), all_of_it.mean(), gaps.mean(), gaps.max())))
+
     def timings(self, batch: int, repeats: int) -> list[Timing]:
         """Ours and theirs in turns, after one call each to warm up."""
         ways = {OURS: self.ours, THEIRS: self.theirs}
@@ -227,6 +261,7 @@ def measure(contest: Contest, batches: Sequence[int], repeats: int) -> dict:
         print(f"batch {batch}: {theirs / ours:.2f} times by the wall clock, {cpu[1] / cpu[0]:.2f} by CPU time", flush=True)
     return {
         "size": contest.size, "repeats": repeats, "rows": rows, "agreement": asdict(contest.agreement()),
+        "masses": asdict(contest.masses()),
         "bandwidth": peak, "weight_bytes": read, "device": _device(model.device), "threads": torch.get_num_threads(),
         "dtype": str(model.dtype).removeprefix("torch."), "load_average": round(os.getloadavg()[0], 1),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}, "commit": _commit(),
@@ -286,8 +321,13 @@ def _section(name: str, found: dict) -> list[str]:
     if agreed["gaps"]:
         gaps = ", ".join(map(str, agreed["gaps"]))
         lines[-1] += f" Where the rest part, the two likeliest entries were {gaps} nats apart."
+    masses = Masses(**found["masses"])
+    lines += ["", f"Teacher-forced on these drawings the palette's symbols hold {masses.symbols:.4f} of a pixel's probability, "]
+    lines[-1] += f"all that the grammar admits {masses.admitted:.4f}; renormalised over the one or the other, a colour's "
+    lines[-1] += f"log-probability differs by {masses.gap:.5f} nats on average and {masses.largest_gap:.4f} at most."
     lines += ["", f"Bandwidth: {found['weight_bytes'] / 1e6:.0f} MB of weights a pixel, over the time, over the "]
-    lines[-1] += f"{found['bandwidth'] / 1e9:.1f} GB/s that a plain sum over 256 MiB read in the same process."
+    lines[-1] += f"{found['bandwidth'] / 1e9:.1f} GB/s that a plain sum over 256 MiB read in the same process. A drawing that is "
+    lines[-1] += "alone reads the weights once for several pixels, so its share may pass 100 %."
     return lines
 
 

@@ -2,12 +2,14 @@
 
 `lark()` and `gbnf()` admit exactly the strict texts of one size and palette; a free palette of n colours admits n + 1
 symbols, one alternative for each n. `regex()` is the same for one palette (vLLM). `GrammarProcessor` applies `lark()`
-under plain `generate()`.
+under plain `generate()`, `admitted` says which tokens it admits along a text.
 """
 
 import json
 import re
+from collections.abc import Sequence
 
+import numpy as np
 from transformers import LogitsProcessor
 
 from data_prep.grid_text import ALPHABET, END, FREE, ROW_SEPARATOR, head
@@ -98,3 +100,24 @@ class GrammarProcessor(LogitsProcessor):
             llguidance.torch.fill_next_token_bitmask(matcher, mask, number)
         llguidance.torch.apply_token_bitmask_inplace(scores, mask.to(scores.device))
         return scores
+
+
+def admitted(tokenizer, text: str, ids: Sequence[int]) -> np.ndarray:
+    """(T, vocabulary) bool: the tokens that a grammar of `lark()` admits before each of a text's ids, those being written.
+
+    Beside the token that writes the next character as training does, these are all others that the grammar can read: several
+    characters at once, and a character byte by byte. Raises ValueError where the grammar refuses one of the ids.
+    """
+    import llguidance
+    import llguidance.hf
+    import llguidance.numpy
+
+    known = llguidance.hf.from_tokenizer(tokenizer)
+    matcher, rows = llguidance.LLMatcher(known, text), []
+    for place, token in enumerate(ids):
+        mask = llguidance.numpy.allocate_token_bitmask(1, known.vocab_size)
+        llguidance.numpy.fill_next_token_bitmask(matcher, mask)
+        rows.append(np.unpackbits(mask.view(np.uint8), bitorder="little")[: known.vocab_size].astype(bool))
+        if not matcher.consume_token(token):
+            raise ValueError(f"the grammar refuses token {token} at place {place}")
+    return np.stack(rows)

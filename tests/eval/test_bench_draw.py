@@ -23,6 +23,11 @@ def test_greedy_drawings_part_at_near_ties_alone(contest):
     assert found.drawings == 4 and found.same + found.spelt + len(found.gaps) == 4 and all(gap < 1e-3 for gap in found.gaps)
 
 
+def test_the_grammar_admits_at_least_the_symbols(contest):
+    found = contest.masses()
+    assert 0 < found.symbols <= found.admitted <= 1 and 0 <= found.gap <= found.largest_gap
+
+
 def test_both_ways_draw_grids_of_the_batch(contest):
     for draw in (contest.ours, contest.theirs):
         grids = draw(2, 1.0, 3)

@@ -11,7 +11,7 @@ from data_prep.errors import InputError
 from data_prep.grid_text import encode
 from data_prep.palette import Palette, named
 from eval.decoding import Sampling, choose, gumbel_noise, keep_likely
-from eval.grammar import json_schema, lark
+from eval.grammar import admitted, json_schema, lark
 
 REEF = named("reef64")
 
@@ -73,6 +73,20 @@ def test_the_grammar_admits_strict_texts_and_nothing_else(tokenizers):
     free = lark(None, 4, 4)
     assert accepts(free, encode(np.full((4, 4), 2, np.uint8), two), tokenizer)
     assert not accepts(free, encode(np.full((4, 4), 3, np.uint8), two), tokenizer)  # symbols follow the palette's length
+
+
+def test_what_the_grammar_admits_along_a_text(tokens):
+    """At a pixel every symbol and nothing that is no beginning of the rest; at the end of the text the end alone."""
+    grid = np.arange(20).reshape(4, 5).astype(np.uint8)
+    schedule = tokens.schedule(REEF, 4, 5)
+    ids, vocabulary = schedule.fill(grid).tolist(), tokens.tokenizer.get_vocab()
+    allowed = admitted(tokens.tokenizer, lark(REEF, 4, 5), ids)
+    assert allowed[np.arange(len(ids)), ids].all()
+    assert allowed[np.ix_(schedule.pixels, schedule.symbol_ids)].all()
+    assert not allowed[np.ix_(schedule.pixels, [vocabulary["a"], vocabulary["}"], tokens.end_id])].any()
+    assert np.flatnonzero(allowed[-1]).tolist() == [tokens.end_id]
+    with pytest.raises(ValueError, match="refuses token"):
+        admitted(tokens.tokenizer, lark(REEF, 4, 5), [*ids[:-1], ids[-2]])
 
 
 def test_the_schema_describes_the_same_drawing():
