@@ -1,0 +1,190 @@
+"""Who draws better, by votes on pairs: a ranking with intervals, how far raters agree, and which metric agrees with them.
+
+The ranking is Bradley and Terry's with ties (R. Bradley and M. Terry, 1952; R. Davidson, 1970), fitted by M. Newman's iteration
+('Efficient computation of rankings from pairwise comparisons', JMLR 24, 2023; package evalica). 'Both bad' counts as a tie here
+and is told apart in the table. Reads and writes nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from eval.metrics.intervals import LEVEL, RESAMPLES, Interval, ratio
+
+FIRST, SECOND, EQUAL, BOTH_BAD = "first", "second", "equal", "both bad"
+VERDICTS = (FIRST, SECOND, EQUAL, BOTH_BAD)
+PRIOR = 0.5  # of a win each way, shared among a maker's rivals: who has won everything is strong, not infinitely so
+TIE_PRIOR = 0.05  # of a tie, likewise: without any the iteration divides nothing by nothing
+KINDS = ("person", "model")  # of raters: never in one table
+
+
+@dataclass(frozen=True)
+class Vote:
+    """One verdict of one rater on two drawings of one prompt. first, second: their makers; drawings: their ids, in that order."""
+
+    prompt: str
+    rater: str
+    first: str
+    second: str
+    verdict: str
+    drawings: tuple[str, str] = ("", "")
+
+    @property
+    def pair(self) -> tuple[str, tuple[str, str]]:
+        """What was compared, whichever stood on the left."""
+        return self.prompt, tuple(sorted(zip((self.first, self.second), self.drawings, strict=True)))
+
+    @property
+    def winner(self) -> str:
+        """The maker that was preferred, or '' for a tie."""
+        return {FIRST: self.first, SECOND: self.second}.get(self.verdict, "")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A maker's place. strength: log-odds of being preferred to the geometric mean of all makers, with its 95 % interval;
+    wins, ties, losses: votes; both_bad: how many of the ties said so."""
+
+    maker: str
+    strength: Interval
+    wins: int
+    ties: int
+    losses: int
+    both_bad: int
+
+
+def ranking(votes: Sequence[Vote], seed: int = 0, resamples: int = RESAMPLES) -> list[Standing]:
+    """Makers from the strongest to the weakest; [] without votes.
+
+    Prompts and raters are drawn anew together, so that neither one odd prompt nor one odd rater decides. With one rater the
+    interval says nothing of what others would think.
+    """
+    makers = sorted({maker for vote in votes for maker in (vote.first, vote.second)})
+    if not makers:
+        return []
+    strengths = _strengths(votes, makers, None)
+    weights = _resampled(votes, seed, resamples)
+    low, high = np.quantile([_strengths(votes, makers, row) for row in weights], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    prompts = len({vote.prompt for vote in votes})
+    order = np.argsort(-strengths, kind="stable")
+    found = [Interval(float(strengths[i]), float(low[i]), float(high[i]), prompts) for i in order]
+    return [_standing(makers[i], interval, votes) for i, interval in zip(order, found, strict=True)]
+
+
+def _standing(maker: str, strength: Interval, votes: Sequence[Vote]) -> Standing:
+    own = [vote for vote in votes if maker in (vote.first, vote.second)]
+    wins, ties = sum(vote.winner == maker for vote in own), sum(not vote.winner for vote in own)
+    return Standing(maker, strength, wins, ties, len(own) - wins - ties, sum(vote.verdict == BOTH_BAD for vote in own))
+
+
+def _strengths(votes: Sequence[Vote], makers: Sequence[str], weights: np.ndarray | None) -> np.ndarray:
+    """(makers,) log-strengths of mean 0."""
+    import pandas as pd
+    from evalica import Winner, newman
+
+    codes = {FIRST: Winner.X, SECOND: Winner.Y, EQUAL: Winner.Draw, BOTH_BAD: Winner.Draw}
+    weights = np.ones(len(votes)) if weights is None else weights
+    rows = [(v.first, v.second, codes[v.verdict], float(w)) for v, w in zip(votes, weights, strict=True) if w]
+    for first, second in combinations(makers, 2):
+        for code, share in ((Winner.X, PRIOR), (Winner.Y, PRIOR), (Winner.Draw, TIE_PRIOR)):
+            rows.append((first, second, code, share / (len(makers) - 1)))
+    firsts, seconds, winners, shares = zip(*rows, strict=True)
+    found = newman(firsts, seconds, winners, index=pd.Index(makers), weights=list(shares), limit=1000)
+    logs = np.log(found.scores.reindex(makers).to_numpy(float))
+    return logs - logs.mean()
+
+
+def _resampled(votes: Sequence[Vote], seed: int, resamples: int) -> np.ndarray:
+    """(resamples, votes) how often each vote counts when prompts, and raters where there are several, are drawn anew."""
+    rng = np.random.default_rng(seed)
+    counts = np.ones((resamples, len(votes)))
+    for key in ("prompt", "rater"):
+        names, places = np.unique([getattr(vote, key) for vote in votes], return_inverse=True)
+        if len(names) > 1:
+            counts *= rng.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)[:, places]
+    empty = ~counts.any(1)
+    counts[empty] = 1
+    return counts
+
+
+# --- agreement --------------------------------------------------------------------------------------------------------
+
+
+def self_agreement(votes: Sequence[Vote]) -> Interval:
+    """Share of pairs, shown again to the same rater, on which the verdict was the same maker or a tie again. n counts pairs."""
+    shown = defaultdict(list)
+    for vote in votes:
+        shown[vote.rater, vote.pair].append(vote.winner)
+    repeated = [np.mean([again == first for again in others]) for first, *others in shown.values() if others]
+    return ratio(np.array(repeated), np.ones(len(repeated)))
+
+
+def alpha(votes: Sequence[Vote]) -> float | None:
+    """Krippendorff's alpha of the raters' first verdicts on the same pairs; 1 agrees, 0 is chance; None for one rater."""
+    import pandas as pd
+    from evalica import InsufficientRatingsError
+    from evalica import alpha as krippendorff
+
+    table = defaultdict(dict)
+    for vote in votes:
+        table[vote.rater].setdefault(vote.pair, vote.winner or "tie")
+    if len(table) < 2:
+        return None
+    pairs = sorted({pair for row in table.values() for pair in row})
+    try:
+        return float(krippendorff(pd.DataFrame([[row.get(pair) for pair in pairs] for row in table.values()])).alpha)
+    except InsufficientRatingsError:
+        return None
+
+
+def concordance(votes: Sequence[Vote], values: Mapping[str, float], seed: int = 0) -> Interval:
+    """Share of decided votes where the metric is higher for the drawing that was preferred; equal values count half.
+
+    values: drawing id → the metric, the higher the better; votes on other drawings are left out. 0.5 is a coin's; a metric
+    whose interval holds 0.5 has not been shown to agree with these raters. The interval is over prompts.
+    """
+    sums, counts = defaultdict(float), defaultdict(float)
+    for vote in votes:
+        if vote.winner and all(drawing in values for drawing in vote.drawings):
+            first, second = (values[drawing] for drawing in vote.drawings)
+            better, worse = (first, second) if vote.verdict == FIRST else (second, first)
+            sums[vote.prompt] += (better > worse) + 0.5 * (better == worse)
+            counts[vote.prompt] += 1
+    return ratio(np.array([sums[p] for p in counts]), np.array([counts[p] for p in counts]), seed)
+
+
+# --- planning ---------------------------------------------------------------------------------------------------------
+
+
+def simulated(strengths: Mapping[str, float], count: int, ties: float = 0.5, seed: int = 0, prompts: int = 30) -> list[Vote]:
+    """Votes of a rater who follows the model: makers with these log-strengths, pairs at random; ties: Davidson's parameter."""
+    rng, makers = np.random.default_rng(seed), sorted(strengths)
+    votes = []
+    for number in range(count):
+        first, second = rng.choice(len(makers), 2, replace=False)
+        a, b = np.exp(strengths[makers[first]]), np.exp(strengths[makers[second]])
+        weights = np.array([a, b, 2 * ties * np.sqrt(a * b)])
+        verdict = rng.choice([FIRST, SECOND, EQUAL], p=weights / weights.sum())
+        prompt = int(rng.integers(prompts))
+        drawings = (f"{number}a", f"{number}b")
+        votes.append(Vote(str(prompt), "simulated", makers[first], makers[second], str(verdict), drawings))
+    return votes
+
+
+def votes_needed(preferred: float, power: float = 0.8, level: float = LEVEL) -> int:
+    """Decided votes on two makers after which a sign test separates them with probability `power`, where one is preferred in
+    this share of votes (0.5 … 1)."""
+    from scipy.stats import binom
+
+    if not 0.5 < preferred <= 1:
+        raise ValueError(f"preferred {preferred}: makers that are alike are never separated; it takes more than 0.5, to 1")
+    count = 4
+    while True:  # 783 at 0.55; the power saws up and down, the next twenty counts must hold it too
+        counts = np.arange(count, count + 20)
+        limits = binom.isf((1 - level) / 2, counts, 0.5)  # more wins than this are significant
+        if (binom.sf(limits, counts, preferred) >= power).all():
+            return int(count)
+        count += 1
