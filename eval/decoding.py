@@ -15,6 +15,7 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from data_prep.errors import InputError
+from eval.cuda_graphs import decoder_for, use_graphs
 from eval.kv_cache import can_go_back, drop_last, grouped, with_room
 from eval.speculation import GUESSES, guess
 from finetune.cell_tokens import Schedule
@@ -86,17 +87,24 @@ class _Cursor:
         self.causal, self.device = causal, causal.get_output_embeddings().weight.device
         different = list(dict.fromkeys(map(tuple, prompts)))
         longest = max(map(len, different))
-        self.length, self.cache = 0, DynamicCache(config=causal.config)
+        self.length, self.cache, self.fixed = 0, DynamicCache(config=causal.config), None
         self.padding = torch.tensor([longest - len(one) for one in different], device=self.device)  # (B,) tokens
         self.padded = len(set(map(len, different))) > 1
         self.feed(torch.tensor([[0] * (longest - len(one)) + list(one) for one in different], device=self.device))
         places = torch.tensor([different.index(tuple(prompt)) for prompt in prompts], device=self.device)
         self.states, self.padding = self.states[places], self.padding[places]
-        with_room(self.cache, places, room)
+        if use_graphs(self.device) and can_go_back(causal.config):
+            self.fixed = decoder_for(causal, len(places), room)
+            self.fixed.start(self.cache, places)
+        else:
+            with_room(self.cache, places, room)
 
     def feed(self, ids: torch.Tensor) -> None:
         """(B, n) ids; makes `states` (B, n, d) those behind each of them (in a first call: behind the prompt's, too)."""
-        self.length += ids.shape[1]
+        before, self.length = self.length, self.length + ids.shape[1]
+        if self.fixed:
+            self.states = self.fixed.feed(ids, self.padding, before)
+            return
         mask = None  # without padding it is the causal one, which needs no making
         if self.padded:
             mask = (torch.arange(self.length, device=self.device) >= self.padding[:, None]).long()
@@ -113,8 +121,9 @@ class _Cursor:
 
     def drop(self, tokens: int) -> None:
         """Forgets the last so many tokens."""
-        drop_last(self.cache, tokens)
         self.length -= tokens
+        if not self.fixed:  # whose mask forgets them
+            drop_last(self.cache, tokens)
 
 
 @torch.inference_mode()

@@ -1,10 +1,14 @@
 """The quick decoding step computes what the stock model computes, and a drawing does not depend on its batch."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
 
 from data_prep.palette import named
+from eval import decoding
+from eval.cuda_graphs import decoder_for
 from eval.decoding import Sampling, _Cursor, draw_grids, gumbel_noise
 from eval.grammar import lark
 
@@ -18,9 +22,17 @@ def states(model, ids: list[int]) -> torch.Tensor:
         return model.model(input_ids=torch.tensor([ids]), use_cache=False).last_hidden_state[0, -1]
 
 
+@pytest.fixture(params=["growing", "fixed"])
+def cache(request, monkeypatch):
+    """Both kinds of cache; on a GPU the fixed one is replayed as CUDA graphs, here its steps run one by one."""
+    monkeypatch.setattr(decoding, "use_graphs", lambda device: request.param == "fixed")
+    return request.param
+
+
 @pytest.mark.parametrize("lengths", [(7, 7, 7), (7, 3, 5)])
-def test_every_step_agrees_with_a_whole_forward_pass(model, lengths):
-    """With and without padding, with one token and with several at once, and with prompts that several sequences share."""
+def test_every_step_agrees_with_a_whole_forward_pass(model, lengths, cache):
+    """With and without padding, with one token and with several at once, with prompts that several sequences share, and after
+    some tokens were forgotten."""
     rng = np.random.default_rng(0)
     prompts = [rng.integers(5, 999, length).tolist() for length in lengths]
     rows = [list(prompts[i]) for i in (0, 1, 0, 2)]
@@ -32,6 +44,9 @@ def test_every_step_agrees_with_a_whole_forward_pass(model, lengths):
                 cursor.feed(torch.from_numpy(more))
             rows = [[*row, *new] for row, new in zip(rows, more.tolist(), strict=True)]
             assert torch.allclose(cursor.states[:, -1], torch.stack([states(model, row) for row in rows]), atol=1e-4)
+            if count > 1:
+                cursor.drop(2)
+                rows = [row[:-2] for row in rows]
     assert model.config._attn_implementation == "sdpa"
 
 
@@ -52,6 +67,41 @@ def test_the_cache_is_written_in_place(model):
             cursor.feed(torch.full((2, 1), 8))
         assert {layer.keys.data_ptr() for layer in cursor.cache.layers} == places
         assert cursor.cache.get_seq_length() == 12
+
+
+def test_the_buffers_of_fixed_steps_are_kept_for_the_next_batch_of_their_shape(model, tokens, monkeypatch):
+    monkeypatch.setattr(decoding, "use_graphs", lambda device: True)
+    schedule, seen = tokens.schedule(REEF, 4, 4), []
+    for captions in (CAPTIONS[:2], CAPTIONS[1:3], CAPTIONS[:3]):
+        prompts = [tokens.prompt_ids([{"role": "user", "content": caption}]) for caption in captions]
+        draw_grids(model, prompts, schedule, [(1, i) for i in range(len(captions))], Sampling())
+        seen.append(decoder_for(model, len(captions), max(map(len, prompts)) + len(schedule.ids)))
+    assert seen[0] is seen[1] is not seen[2]
+
+
+@pytest.mark.parametrize("guesses", [0, 7])
+def test_fixed_steps_draw_the_same(model, tokens, monkeypatch, guesses):
+    """Twice each, so that what an earlier drawing left in the buffers would show."""
+    monkeypatch.setattr(decoding, "GUESSES", guesses)
+    schedule, drawn = tokens.schedule(REEF, 6, 6), {}
+    for fixed in (False, True, False, True):
+        monkeypatch.setattr(decoding, "use_graphs", lambda device, fixed=fixed: fixed)
+        for number, caption in enumerate(CAPTIONS):
+            prompts = [tokens.prompt_ids([{"role": "user", "content": caption}])]
+            grids = draw_grids(model, prompts, schedule, [(1, number)], Sampling())
+            assert np.array_equal(drawn.setdefault(number, grids), grids)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("count", [1, 5])
+def test_graphs_on_a_gpu_draw_the_same_as_step_by_step(model, tokens, monkeypatch, count):
+    schedule, on_gpu = tokens.schedule(REEF, 8, 8), deepcopy(model).to("cuda")
+    prompts = [tokens.prompt_ids([{"role": "user", "content": CAPTIONS[i % 4]}]) for i in range(count)]
+    keys = [(1, i) for i in range(count)]
+    replayed = [draw_grids(on_gpu, prompts, schedule, keys, Sampling()) for _ in range(2)]
+    monkeypatch.setattr(decoding, "use_graphs", lambda device: False)
+    plain = draw_grids(on_gpu, prompts, schedule, keys, Sampling())
+    assert np.array_equal(replayed[0], replayed[1]) and (replayed[0] == plain).mean() > 0.99
 
 
 def test_the_restricted_head_agrees_with_masked_full_logits(model, tokens):
