@@ -12,7 +12,7 @@ import re
 import stat
 import warnings
 import zipfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -39,7 +39,7 @@ class Unusable(ValueError):
 
 
 @dataclass(frozen=True)
-class _Pack:
+class Pack:
     """names: '/'-separated paths inside the pack; read(name, limit): its bytes, or Unusable with the reason."""
 
     names: list[str]
@@ -52,20 +52,21 @@ def pictures(
     licences: Collection[str] = (),
     exclude_sources: Collection[str] = (),
     dropped: Dropped = lambda name, reason: None,
+    part: tuple[int, int] | None = None,
 ) -> Iterator[Picture]:
     """The pack's pictures in an order drawn from `seed`, so that the first n are a fair sample.
 
-    licences: only these, by their names in the metadata (empty: all); exclude_sources: not these.
+    licences: only these, by their names in the metadata (empty: all); exclude_sources: not these; part: only the picture files
+    from one place in that order to another, where faults of the pack itself are told with the first ones alone.
     Raises InputError when the path is missing or is neither a folder nor a zip; nothing else stops it.
     """
     path = Path(path)
-    with _opened(path, dropped) as pack:
-        rows = _metadata(pack, dropped)
-        for name in sorted(pack.names, key=lambda name: (_digest(f"{seed}:{name}"), name)):
-            if PurePosixPath(name).suffix.lower() not in SUFFIXES:
-                continue
+    of_the_pack = (lambda name, reason: None) if part and part[0] else dropped
+    with opened(path, of_the_pack) as pack:
+        rows = metadata_rows(pack, of_the_pack)
+        for name in shuffled(filter(_is_picture, pack.names), seed)[slice(*part or (None,))]:
             row = rows.get(name, {})
-            reason = _unwanted(row, licences, exclude_sources)
+            reason = unwanted(row, licences, exclude_sources)
             if reason:
                 dropped(name, reason)
                 continue
@@ -76,27 +77,38 @@ def pictures(
                 continue
             if frames:
                 dropped(f"{name}#2…", "animated: only the first frame is used")
-            yield _picture(name, rgba, row, tidy(path.stem))
+            yield labelled(name, rgba, row, stated(row, "label") or label_from_name(name), tidy(path.stem))
+
+
+def count(path: str | Path) -> int:
+    """How many picture files the pack has, good or bad."""
+    with opened(Path(path), lambda name, reason: None) as pack:
+        return sum(map(_is_picture, pack.names))
 
 
 def fingerprint(path: str | Path) -> str:
     """SHA-256 of the pack's content: the zip's bytes, or each file's name and bytes in a folder."""
     path = Path(path)
-    digest = hashlib.sha256()
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    with _opened(path, lambda name, reason: None) as pack:
-        for name in pack.names:
-            digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
-            try:
-                digest.update(hashlib.sha256(pack.read(name, MAX_METADATA_BYTES)).digest())
-            except Unusable as error:
-                digest.update(str(error).encode("utf-8", "replace"))
+    with opened(path, lambda name, reason: None) as pack:
+        return content_digest(pack)
+
+
+def content_digest(pack: Pack) -> str:
+    """SHA-256 of each file's name and bytes."""
+    digest = hashlib.sha256()
+    for name in pack.names:
+        digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
+        try:
+            digest.update(hashlib.sha256(pack.read(name, MAX_METADATA_BYTES)).digest())
+        except Unusable as error:
+            digest.update(str(error).encode("utf-8", "replace"))
     return digest.hexdigest()
 
 
-def decode(data: bytes) -> tuple[np.ndarray, bool]:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, bool]:
     """A picture file's bytes → its first frame, (H, W, 4) uint8, and whether there are more.
 
     Raises Unusable with the reason, whatever the bytes, and nothing else.
@@ -107,11 +119,11 @@ def decode(data: bytes) -> tuple[np.ndarray, bool]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a bomb's warning: its size is judged here
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
+                if image.width * image.height > max_pixels:
                     raise Image.DecompressionBombError
                 return _rgba(image), bool(getattr(image, "is_animated", False))
     except Image.DecompressionBombError as error:
-        raise Unusable(f"decompression bomb: more than {MAX_PIXELS} pixels") from error
+        raise Unusable(f"decompression bomb: more than {max_pixels} pixels") from error
     except Image.UnidentifiedImageError as error:
         raise Unusable("not a picture: no known format") from error
     except Exception as error:  # decoders raise a dozen types on broken bytes; none may stop the run
@@ -131,7 +143,7 @@ def _rgba(image) -> np.ndarray:
 # --- metadata -------------------------------------------------------------------------------------------------------
 
 
-def _metadata(pack: _Pack, dropped: Dropped) -> dict[str, dict]:
+def metadata_rows(pack: Pack, dropped: Dropped) -> dict[str, dict]:
     """Path in the pack → its metadata line; every `metadata.jsonl` counts, with paths relative to it."""
     rows: dict[str, dict] = {}
     names = set(pack.names)
@@ -172,22 +184,23 @@ def _misplaced(name: str, names: set[str], rows: dict) -> str:
     return "metadata: duplicate name" if name in rows else ""
 
 
-def _unwanted(row: dict, licences: Collection[str], exclude_sources: Collection[str]) -> str:
-    licence, source = _words(row, "licence", "license"), _words(row, "source")
+def unwanted(row: dict, licences: Collection[str], exclude_sources: Collection[str]) -> str:
+    """Why the filters leave a metadata line out, or ''."""
+    licence, source = stated(row, "licence", "license"), stated(row, "source")
     if licences and licence not in licences:
         return f"licence left out: {licence or 'none stated'}"
     return f"source left out: {source}" if source and source in exclude_sources else ""
 
 
-def _words(row: dict, *keys: str) -> str:
+def stated(row: dict, *keys: str) -> str:
     """The first of the keys that holds words, as one clean line, else ''."""
     return next((tidy(row[key]) for key in keys if isinstance(row.get(key), str) and row[key].strip()), "")
 
 
-def _picture(name: str, rgba: np.ndarray, row: dict, pack_name: str) -> Picture:
-    label = _words(row, "label") or label_from_name(name)
-    zone, group = _words(row, "zone"), _words(row, "marine_group")
-    category = _words(row, "category")
+def labelled(name: str, rgba: np.ndarray, row: dict, label: str, pack_name: str) -> Picture:
+    """The picture under its label, with what its metadata line states; the source is the pack, where none is stated."""
+    zone, group = stated(row, "zone"), stated(row, "marine_group")
+    category = stated(row, "category")
     tags = {
         "label": label,
         "zone": zone if zone in ZONES else "",
@@ -199,11 +212,11 @@ def _picture(name: str, rgba: np.ndarray, row: dict, pack_name: str) -> Picture:
         rgba,
         tidy(name),
         label=label,
-        caption=_words(row, "caption", "text"),
+        caption=stated(row, "caption", "text"),
         tags={key: value for key, value in tags.items() if value},
-        source=_words(row, "source") or pack_name,
-        licence=_words(row, "licence", "license"),
-        attribution=_words(row, "attribution", "author"),
+        source=stated(row, "source") or pack_name,
+        licence=stated(row, "licence", "license"),
+        attribution=stated(row, "attribution", "author"),
         vector=row.get("tier") == "R" or row.get("native_pixel_art") is False,
     )
 
@@ -228,8 +241,13 @@ def climbs_out(name: str) -> bool:
     return path.is_absolute() or ".." in path.parts or bool(re.match(r"[A-Za-z]:", name))
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+def shuffled(names: Iterable[str], seed: int) -> list[str]:
+    """The names in an order that depends on the seed and on each name alone."""
+    return sorted(names, key=lambda name: (hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest(), name))
+
+
+def _is_picture(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def _hidden(name: str) -> bool:
@@ -237,7 +255,8 @@ def _hidden(name: str) -> bool:
 
 
 @contextmanager
-def _opened(path: Path, dropped: Dropped) -> Iterator[_Pack]:
+def opened(path: Path, dropped: Dropped) -> Iterator[Pack]:
+    """The folder or zip at `path`. Raises InputError when it is missing or neither of both."""
     if path.is_dir():
         yield _folder(path, dropped)
     elif not path.exists():
@@ -250,10 +269,10 @@ def _opened(path: Path, dropped: Dropped) -> Iterator[_Pack]:
         except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
             raise InputError(f"{path}: its zip directory is broken ({error}); pack it again") from error
         with archive:
-            yield _zip(archive, dropped)
+            yield zip_pack(archive, dropped)
 
 
-def _folder(path: Path, dropped: Dropped) -> _Pack:
+def _folder(path: Path, dropped: Dropped) -> Pack:
     root, names = path.resolve(), []
     for file in sorted(path.rglob("*")):
         name = file.relative_to(path).as_posix()
@@ -277,10 +296,11 @@ def _folder(path: Path, dropped: Dropped) -> _Pack:
         except OSError as error:
             raise Unusable(f"cannot be read: {error.strerror}") from error
 
-    return _Pack(names, read)
+    return Pack(names, read)
 
 
-def _zip(archive: zipfile.ZipFile, dropped: Dropped) -> _Pack:
+def zip_pack(archive: zipfile.ZipFile, dropped: Dropped) -> Pack:
+    """A zip's files; those whose paths climb out and second ones of a name are dropped."""
     members: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
         if info.is_dir() or _hidden(info.filename):
@@ -301,7 +321,7 @@ def _zip(archive: zipfile.ZipFile, dropped: Dropped) -> _Pack:
         except Exception as error:  # a broken, encrypted or oddly packed member: zlib, zipfile, NotImplemented, Runtime…
             raise Unusable(f"broken zip member: {type(error).__name__}") from error
 
-    return _Pack(list(members), read)
+    return Pack(list(members), read)
 
 
 def _capped(file, limit: int) -> bytes:
