@@ -1,6 +1,7 @@
 """Contact sheets: many sprites on one picture, to be looked at. Reads and writes no file; gives PIL images.
 
-`contact_sheet` lays out any sprites, `by_cell` the 30 cells of the coverage table. Scaling is by nearest neighbour.
+`contact_sheet` lays out any sprites, `by_cell` the 30 cells of the coverage table, `pair_sheet` what is alike. Scaling is by
+nearest neighbour.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from data_prep.sprite import Sprite
 BACKGROUND = (58, 66, 84)  # mid-dark: light and dark outlines both show
 INK = (235, 238, 242)
 GAP = 4  # pixels between sprites
+MOST_PAIRS = 40  # on one sheet of pairs
 NONE = "none"  # how a sheet names a missing zone or category
 _LINE = 12  # height of a line of PIL's default font, pixels
 
@@ -73,6 +75,45 @@ def by_cell(
     for (zone, category), sheet in sheets.items():
         page.paste(sheet, (lefts[categories.index(category)], tops[zones.index(zone)]))
     return page
+
+
+def pair_sheet(
+    near: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]],
+    side: int = 64,
+    most: int = MOST_PAIRS,
+    columns: int = 5,
+    background: tuple[int, int, int] = BACKGROUND,
+):
+    """Pairs of (H, W, 4) pictures side by side, under a heading for each way of being alike → RGB PIL.Image.
+
+    side: screen pixels of a picture's longer side, at most; most: pairs in all, shared out among the ways.
+    """
+    from PIL import Image, ImageDraw
+
+    chosen = {how: found[:count] for (how, found), count in zip(near.items(), _shared_out(near, most), strict=True) if count}
+    width, height = 2 * side + 4 * GAP, side + 2 * GAP
+    heights = [_LINE + GAP + -(-len(found) // columns) * height for found in chosen.values()]
+    sheet = Image.new("RGB", (columns * width, max(1, sum(heights))), background)
+    draw, top = ImageDraw.Draw(sheet), 0
+    for (how, found), block in zip(chosen.items(), heights, strict=True):
+        draw.text((GAP, top + GAP // 2), how, fill=INK, font=_font())
+        for number, pair in enumerate(found):
+            for place, rgba in enumerate(pair):
+                picture = _picture(rgba, max(1, side // max(rgba.shape[:2])))
+                x = number % columns * width + GAP + place * (side + GAP)
+                sheet.paste(picture, (x, top + _LINE + GAP + number // columns * height), picture)
+        top += block
+    return sheet
+
+
+def _shared_out(near: Mapping[str, Sequence], most: int) -> list[int]:
+    """How many of each: as evenly as their numbers let."""
+    counts, left = [0] * len(near), most
+    while left and (open_ := [n for n, found in enumerate(near.values()) if counts[n] < len(found)]):
+        for number in open_[:left]:
+            counts[number] += 1
+        left -= min(left, len(open_))
+    return counts
 
 
 def cells_of(sprites: Iterable[Sprite], most: int = 6) -> dict[tuple[str, str], list[Sprite]]:

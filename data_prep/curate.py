@@ -11,9 +11,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from data_prep.palette import oklab
+
 ALPHA_THRESHOLD = 128
 MIN_OPAQUE_SHARE = 0.04  # of the frame: less is a speck
 MIN_COLOURS = 2  # one colour is a glyph or an icon's mask
+LIGHT_STEP = 0.02  # of OKLab lightness: colours nearer than that are equally light to the eye
 MAX_CAPTION = 200  # characters
 
 # Pixel Art Bench's seven subjects, as words of which one row must be in a label: they stay out of training.
@@ -130,7 +133,7 @@ def area_resample(rgba: np.ndarray, size: int) -> np.ndarray:
 
 
 def flip_key(image: np.ndarray) -> str:
-    """One hash for a trimmed (H, W) uint8 image and its three flips: place in the frame and direction do not matter."""
+    """One hash for a trimmed (H, W) image of whole numbers and its three flips: place and direction do not matter."""
     image = trim(image)
     views = (image, image[::-1], image[:, ::-1], image[::-1, ::-1])
     smallest = min(view.tobytes() for view in views)
@@ -140,6 +143,31 @@ def flip_key(image: np.ndarray) -> str:
 def silhouette_key(rgba: np.ndarray) -> str:
     """`flip_key` of what is opaque in (H, W, 4): the same for every recolour, whatever the palette."""
     return flip_key((rgba[..., 3] > 0).astype(np.uint8))
+
+
+def pattern(rgba: np.ndarray) -> np.ndarray:
+    """(H, W, 4) → (H, W) uint16: each opaque pixel's rank among the picture's lightnesses, 1 the darkest; 0 transparent.
+
+    Free of any palette: a recolour has the same pattern where darker colours stayed darker. Colours whose OKLab lightness
+    rounds to the same multiple of LIGHT_STEP share a rank, so that no hair's breadth decides.
+    """
+    opaque = rgba[..., 3] > 0
+    colours, place = np.unique(np.ascontiguousarray(rgba[opaque]).view("<u4") & 0xFFFFFF, return_inverse=True)
+    rgb = np.stack([colours & 255, colours >> 8 & 255, colours >> 16], axis=-1)
+    _, ranks = np.unique(light_steps(rgb), return_inverse=True)
+    found = np.zeros(opaque.shape, np.uint16)
+    found[opaque] = ranks[place.ravel()] + 1
+    return found
+
+
+def light_steps(rgb: np.ndarray) -> np.ndarray:
+    """(n, 3) sRGB → (n,) int: OKLab lightness in multiples of LIGHT_STEP."""
+    return np.rint(oklab(rgb)[:, 0] / LIGHT_STEP).astype(int)
+
+
+def pattern_key(rgba: np.ndarray) -> str:
+    """`flip_key` of the pattern: the same for a drawing, its mirror images and its recolours that keep dark and light apart."""
+    return flip_key(pattern(rgba))
 
 
 def groups(keys: Iterable[tuple[str, ...]]) -> list[str]:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 
 from data_prep.captions import CATEGORIES, ZONES
+from data_prep.recipe import CELL_NAMES
 
 HUB_LICENCES = {name: name.lower() for name in ("CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-4.0", "Apache-2.0", "MIT")}
 
@@ -25,6 +26,13 @@ def render(manifest: dict, credits: Mapping[tuple[str, str, str], int]) -> str:
         *_left_out(recipe.get("leave_out_cells", [])),
         f"## Sprites by cell ({' / '.join(totals)})",
         _coverage(manifest["counts"]),
+        "## What the cells are made of",
+        _made_of(manifest["sources"]),
+        "## Palette and sources",
+        "The error is the mean distance in OKLab that the palette moved an opaque pixel (white to black is 1).",
+        _table(("source", "sprites", "error", "entries used", "most used"), list(map(_source, manifest["sources"].items()))),
+        *_tasks(recipe["tasks"]),
+        *_near(manifest.get("near_duplicates", {})),
         "## Left out",
         _table(("reason", "sprites"), sorted(manifest["dropped"].items())) if manifest["dropped"] else "Nothing.",
         "## Sources, licences, attribution",
@@ -57,6 +65,35 @@ def _left_out(cells: list[str]) -> list[str]:
         return []
     words = "all of their sprites are in the split `unseen_cells`, and their silhouettes in no other"
     return [f"Cells left out of training: {', '.join(cells)}; {words}."]
+
+
+def _made_of(sources: Mapping[str, dict]) -> str:
+    """Cells downwards, sources across, of all splits; cells without a sprite are missing."""
+    cells = list(dict.fromkeys([*CELL_NAMES, *sorted(cell for one in sources.values() for cell in one["cells"])]))
+    rows = [(cell, *(one["cells"].get(cell, 0) for one in sources.values())) for cell in cells]
+    return _table(("cell", *sources), [row for row in rows if any(row[1:])])
+
+
+def _source(item: tuple[str, dict]) -> tuple:
+    name, found = item
+    return name, found["sprites"], f"{found['oklab_error']:.4f}", found["entries_used"], ", ".join(found["most_used"])
+
+
+def _tasks(weights: Mapping[str, float]) -> list[str]:
+    """A paragraph where there are more tasks than drawing."""
+    if set(weights) == {"draw"}:
+        return []
+    shares = ", ".join(f"{task} {weight / sum(weights.values()):.0%}" for task, weight in weights.items())
+    return [f"Tasks: {shares}. Each sprite is one task's pair; the column `task` says which."]
+
+
+def _near(alike: Mapping[str, int]) -> list[str]:
+    """A paragraph on what is nearly the same, where anything is."""
+    if not any(alike.values()):
+        return []
+    told = ", ".join(f"{count:,} {how}" for how, count in alike.items())
+    words = "Those that are flipped or moved are left out; the others are kept, and share a split with what they are like."
+    return ["## Near duplicates", f"Pairs: {told}. {words}", "![near duplicates](near_duplicates.png)"]
 
 
 def _coverage(counts: Mapping[str, Mapping[str, int]]) -> str:

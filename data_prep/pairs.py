@@ -1,50 +1,158 @@
-"""Pairs: a sprite as one row of TRL's conversational prompt–completion format, and rows as parquet files.
+"""The third stage of `prepare`: sprites as rows of TRL's conversational prompt–completion format, in parquet files.
 
-Writes `<split>-00000-of-00001.parquet` for train, validation, test and, where cells are left out, unseen_cells; reads nothing.
+A split's file `<split>-MMMMM-of-NNNNN.parquet` takes its name when it is whole, and is then never written again. Beside it, in
+the folder of the run's state, lies what was measured of its sprites.
 """
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterable
-from contextlib import ExitStack
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
-from data_prep import captions, grid_text
-from data_prep.errors import InputError
-from data_prep.sprite import Sprite
+import numpy as np
 
-SPLITS = ("train", "validation", "test")
-UNSEEN_CELLS = "unseen_cells"  # the split of the cells that a recipe leaves out
+from data_prep import captions, grid_text, tasks
+from data_prep.curate import Picture
+from data_prep.errors import InputError
+from data_prep.palette import Palette, oklab, quantise
+from data_prep.reading import picture_of
+from data_prep.recipe import PrepareRecipe
+from data_prep.splits import SPLITS, UNSEEN_CELLS, Kept, share
+from data_prep.sprite import Sprite
+from data_prep.workers import Workers, chunks
+
 ROWS_A_WRITE = 1000
+ROWS_A_TASK = 250  # rows that a process makes at once
 COLUMNS = (
     *("id", "prompt", "completion", "caption", "caption_full", "height", "width", "palette", "task"),
-    *("zone", "category", "tags", "source", "licence", "attribution", "group"),
+    *("zone", "category", "tags", "source", "licence", "attribution", "name", "group"),
 )
 
 
-def row(sprite: Sprite, group: str, empty_share: float) -> dict:
-    """One pair; which captions are emptied hangs on the sprite's id alone."""
-    caption = "" if share(f"empty caption:{sprite.id}") < empty_share else sprite.caption
+@dataclass(frozen=True)
+class Rendering:
+    """How sprites become rows. tasks: task → weight."""
+
+    palette: Palette
+    empty_caption_share: float
+    tasks: Mapping[str, float]
+
+
+@dataclass
+class Measured:
+    """Of the sprites of one source. error: sum over their opaque pixels of the OKLab distance that the palette moved them;
+    uses: pixels of each palette entry."""
+
+    sprites: int
+    pixels: int
+    error: float
+    uses: list[int]
+
+    def add(self, other: "Measured") -> None:
+        self.sprites, self.pixels = self.sprites + other.sprites, self.pixels + other.pixels
+        self.error += other.error
+        self.uses = [a + b for a, b in zip(self.uses, other.uses, strict=True)]
+
+
+def add_measured(total: dict[str, Measured], more: Mapping[str, Measured]) -> None:
+    for source, found in more.items():
+        total.setdefault(source, Measured(0, 0, 0.0, [0] * len(found.uses))).add(found)
+
+
+def row(sprite: Sprite, name: str, group: str, split: str, how: Rendering) -> dict:
+    """One pair; which captions are emptied, in training alone, and which task it is hang on the sprite's id."""
+    emptied = split == "train" and share(f"empty caption:{sprite.id}") < how.empty_caption_share
+    caption = "" if emptied else sprite.caption
+    task = task_of(sprite, how.tasks)
+    beside = tasks.told(task, sprite)
     text = grid_text.encode(sprite.grid, sprite.palette)
     return {
         "id": sprite.id,
-        "prompt": captions.messages(caption, sprite.height, sprite.width, sprite.palette),
+        "prompt": captions.messages(caption, sprite.height, sprite.width, sprite.palette, task, beside),
         "completion": [{"role": "assistant", "content": text}],
         "caption": caption,
         "caption_full": sprite.caption,
         "height": sprite.height,
         "width": sprite.width,
         "palette": sprite.palette.name,
-        "task": "draw",
+        "task": task,
         "zone": sprite.tags.get("zone", ""),
         "category": sprite.tags.get("category", ""),
         "tags": json.dumps(dict(sorted(sprite.tags.items())), ensure_ascii=False),
         "source": sprite.source,
         "licence": sprite.licence,
         "attribution": sprite.attribution,
+        "name": name,
         "group": group,
     }
+
+
+def task_of(sprite: Sprite, weights: Mapping[str, float]) -> str:
+    """The task of a sprite's pair: by its id alone, tasks in proportion to their weights."""
+    place = share(f"task:{sprite.id}") * sum(weights.values())
+    for task in captions.TASKS:
+        place -= weights.get(task, 0)
+        if place < 0:
+            return task
+    return max(weights)
+
+
+def sprite_of(picture: Picture, palette: Palette) -> Sprite:
+    words = (picture.caption, picture.tags, picture.source, picture.licence, picture.attribution)
+    return Sprite(quantise(picture.rgba, palette), palette, *words)
+
+
+def write_shards(data: Path, state: Path, kept: Sequence[Kept], recipe: PrepareRecipe, how: Rendering, workers: Workers):
+    """Writes the files that are not there yet, one after the other. Yields (file, its rows, source → Measured) of each."""
+    for split in (*SPLITS, UNSEEN_CELLS):
+        chosen = [one for one in kept if one.split == split]
+        shards = list(chunks(chosen, recipe.shard_rows))
+        for number, shard in enumerate(shards):
+            file = data / f"{split}-{number:05}-of-{len(shards):05}.parquet"
+            yield file, len(shard), _shard(file, state / f"{file.stem}.json", shard, how, workers)
+
+
+def _shard(file: Path, measured: Path, shard: Sequence[Kept], how: Rendering, workers: Workers) -> dict[str, Measured]:
+    total: dict[str, Measured] = {}
+    if file.exists():
+        return {source: Measured(**found) for source, found in json.loads(measured.read_text("utf-8")).items()}
+
+    def rows() -> Iterator[dict]:
+        for found, more in workers.map(partial(_rows, how=how), chunks(shard, ROWS_A_TASK)):
+            add_measured(total, more)
+            yield from found
+
+    draft = file.with_suffix(".draft")
+    write_parquet(draft, rows())
+    measured.write_text(json.dumps({source: vars(found) for source, found in total.items()}), "utf-8")
+    os.replace(draft, file)
+    return total
+
+
+def _rows(chosen: Sequence[Kept], how: Rendering) -> tuple[list[dict], dict[str, Measured]]:
+    """The rows of some sprites, which lie in order."""
+    rows, total = [], {}
+    for path, together in groupby(chosen, key=lambda one: one.key.path):
+        with path.open("rb") as file:
+            for one in together:
+                file.seek(one.key.place)
+                picture = picture_of(file.readline())
+                sprite = sprite_of(picture, how.palette)
+                rows.append(row(sprite, picture.name, one.group, one.split, how))
+                add_measured(total, {picture.source: _measured(picture.rgba, sprite)})
+    return rows, total
+
+
+def _measured(rgba: np.ndarray, sprite: Sprite) -> Measured:
+    opaque = sprite.grid > 0
+    apart = oklab(rgba[opaque][:, :3]) - sprite.palette.oklab[sprite.grid[opaque] - 1]
+    error = float(np.sqrt(np.square(apart, dtype=np.float64).sum(-1)).sum())
+    uses = np.bincount(sprite.grid[opaque], minlength=len(sprite.palette))
+    return Measured(1, int(opaque.sum()), error, uses.tolist())
 
 
 def _schema():
@@ -56,33 +164,31 @@ def _schema():
     return pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
 
 
-def write_parquet(folder: Path, rows: Iterable[tuple[str, dict]]) -> dict[str, dict]:
-    """One file for each split that has rows, written ROWS_A_WRITE rows at a time → file name → rows and SHA-256."""
+def write_parquet(path: Path, rows: Iterable[dict]) -> int:
+    """One file, ROWS_A_WRITE rows at a time; returns their number."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    splits = (*SPLITS, UNSEEN_CELLS)
-    schema, waiting = _schema(), {split: [] for split in splits}
-    paths = {split: folder / f"{split}-00000-of-00001.parquet" for split in splits}
-    totals = Counter()
-    with ExitStack() as stack:
-        writers = {split: stack.enter_context(pq.ParquetWriter(paths[split], schema, compression="zstd")) for split in splits}
+    schema, count = _schema(), 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for some in chunks(rows, ROWS_A_WRITE):
+            writer.write_table(pa.Table.from_pylist(some, schema))
+            count += len(some)
+    return count
 
-        def flush(split: str) -> None:
-            writers[split].write_table(pa.Table.from_pylist(waiting[split], schema))
-            waiting[split].clear()
 
-        for split, row in rows:
-            waiting[split].append(row)
-            totals[split] += 1
-            if len(waiting[split]) == ROWS_A_WRITE:
-                flush(split)
-        for split in splits:
-            flush(split)
-    for split in splits:
-        if not totals[split]:
-            paths.pop(split).unlink()  # `datasets` cannot read a split without rows
-    return {f"data/{path.name}": {"rows": totals[split], "sha256": file_hash(path)} for split, path in paths.items()}
+def read_rows(folder: Path, split: str, columns: Sequence[str] | None = None) -> Iterator[dict]:
+    """The rows of a prepared dataset's split, file after file; none where it has no such split."""
+    import pyarrow.parquet as pq
+
+    for path in shards(folder, split):
+        for some in pq.ParquetFile(path).iter_batches(ROWS_A_WRITE, columns=columns and list(columns)):
+            yield from some.to_pylist()
+
+
+def shards(folder: Path, split: str) -> list[Path]:
+    """The files of a prepared dataset's split, in order."""
+    return sorted((folder / "data").glob(f"{split}-*.parquet"))
 
 
 def file_hash(path: Path) -> str:
@@ -97,8 +203,3 @@ def content_hash(folder: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"dataset {folder}: no readable manifest.json; run `pixelreef prepare` first") from error
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-
-
-def share(text: str) -> float:
-    """A stable number in [0, 1) for a text."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48

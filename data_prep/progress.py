@@ -35,6 +35,10 @@ class Progress:
         """A step without a count begins."""
         self._stage, self._count, self._since = stage, 0, time.monotonic()
 
+    def count(self, more: int) -> None:
+        """So many more sprites of this step are done."""
+        self._count += more
+
     def over(self, stage: str, items: Iterable[T]) -> Iterator[T]:
         """The items, counted; `stage` is the verb: 'read', 'written'."""
         self.at(stage)

@@ -4,32 +4,41 @@ Unknown keys fail and name the nearest valid one; every error is an InputError o
 """
 
 import difflib
+import math
+import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from data_prep.captions import CELLS
+from data_prep.captions import CELLS, TASKS
 from data_prep.errors import InputError
 from data_prep.sprite import MAX_SIDE, MIN_SIDE
 
 CELL_NAMES = tuple("/".join(cell) for cell in CELLS)
-TASKS = ("draw",)  # recolour and reference are not made yet
+_FILTERS = {"licences": list, "exclude_sources": list}
 SOURCE_KEYS = {
-    "procedural": {"kind": str, "seed": int, "count": int},
-    "packs": {"kind": str, "path": str, "licences": list, "exclude_sources": list},
+    "procedural": {"seed": int, "count": int},
+    "packs": {"path": str, "dataset": str, "url": str, "sha256": str, **_FILTERS},
+    "photographs": {"path": str, "licences": list},
+    "sheets": {"path": str, "every_frame": bool, **_FILTERS},
 }
-REQUIRED = {"procedural": ("count",), "packs": ("path",)}
+PLACES = ("path", "dataset", "url")  # where files come from; a source has one of those that its kind takes
+LATER = {"leave_out_cells": [], "licences": [], "exclude_labels": [], "curation": None, "recolours": None, "shard_rows": 25_000}
 
 
 @dataclass(frozen=True)
 class PrepareRecipe:
     """What goes into a corpus. Raises InputError that names the key.
 
-    name: of the corpus, and of its palette where that is 'corpus'; sources: dicts with `kind` and that kind's keys;
-    sizes: pixels a side; palette: a shipped name, 'corpus' or a file; empty_caption_share: of the training captions, emptied
-    for guidance; tasks: task → weight; limit: at most so many sprites of each source; num_proc: processes, without
-    influence on the result; leave_out_cells: 'zone/category' of cells whose sprites all go to the split unseen_cells, so that
-    training never sees them. Paths are taken from the working directory.
+    name: of the corpus, and of its palette where that is 'corpus'; sources: dicts with `kind` and that kind's keys, and with a
+    `weight` in all of them, the shares that they get of the training sprites; sizes: pixels a side; palette: a shipped name,
+    'corpus' or a file; empty_caption_share: of the training captions, emptied for guidance; tasks: task → weight, by which
+    each sprite is made one task's pair; limit: at most so many sprites of each source; num_proc: processes, without influence
+    on the result; leave_out_cells: 'zone/category' of cells whose sprites all go to the split unseen_cells, so that training
+    never sees them; licences: only these (empty: all), in every source; exclude_labels: words, or a file with one a line, of
+    which no caption or label may have one; curation: a file of `pixelreef curate`; recolours: at most so many sprites that
+    are the same drawing but for its colours (nothing: all of them); shard_rows: pairs in a file. Paths are taken from the
+    working directory.
     """
 
     name: str
@@ -43,6 +52,11 @@ class PrepareRecipe:
     seed: int = 1
     num_proc: int = 1
     leave_out_cells: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
+    exclude_labels: tuple[str, ...] | str = ()
+    curation: str | None = None
+    recolours: int | None = None
+    shard_rows: int = 25_000
 
     def __post_init__(self):
         _need(isinstance(self.name, str) and self.name, "name", self.name, "a word")
@@ -61,7 +75,9 @@ class PrepareRecipe:
         _need(_is_int(self.num_proc, 1), "num_proc", self.num_proc, "a whole number from 1")
         _need(isinstance(self.tasks, dict) and self.tasks, "tasks", self.tasks, "task names with weights, as {draw: 1}")
         _check_keys("tasks", self.tasks, TASKS)
+        _check_weights("tasks", self.tasks)
         self._check_cells()
+        self._check_choices()
         object.__setattr__(self, "sources", tuple(dict(source) for source in self.sources))
         object.__setattr__(self, "sizes", tuple(sorted(set(self.sizes))))
 
@@ -73,6 +89,24 @@ class PrepareRecipe:
         if set(cells) == set(CELL_NAMES):
             raise InputError("recipe: leave_out_cells: all 30 cells are left out and none is left to train on; name fewer")
         object.__setattr__(self, "leave_out_cells", tuple(name for name in CELL_NAMES if name in cells))
+
+    def _check_choices(self) -> None:
+        """What is left out by name, how many of a kind are kept, and how large files are."""
+        words = self.exclude_labels
+        fits = isinstance(words, str) or (_is_list(words) and all(isinstance(word, str) and word.strip() for word in words))
+        _need(fits, "exclude_labels", words, "a list of words, or a file with one a line")
+        named = _is_list(self.licences) and all(isinstance(name, str) for name in self.licences)
+        _need(named, "licences", self.licences, "a list of licences, as [CC0-1.0]")
+        _need(self.curation is None or isinstance(self.curation, str), "curation", self.curation, "a file of `pixelreef curate`")
+        _need(self.recolours is None or _is_int(self.recolours, 1), "recolours", self.recolours, "a whole number, or nothing")
+        _need(_is_int(self.shard_rows, 1), "shard_rows", self.shard_rows, "a whole number from 1")
+        weights = {f"{number}": source["weight"] for number, source in enumerate(self.sources) if "weight" in source}
+        if weights and len(weights) < len(self.sources):
+            without = next(number for number in range(len(self.sources)) if str(number) not in weights)
+            raise InputError(f"recipe: sources.{without}: key 'weight' is missing; all sources have one, or none has")
+        _check_weights("sources", weights)
+        object.__setattr__(self, "licences", tuple(self.licences))
+        object.__setattr__(self, "exclude_labels", words if isinstance(words, str) else tuple(words))
 
     @classmethod
     def from_yaml(cls, path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> "PrepareRecipe":
@@ -104,25 +138,43 @@ class PrepareRecipe:
         return cls(**data)
 
     def to_json(self) -> dict:
-        """Plain data; `from_dict` takes it back. Without cells left out their key is absent: such a corpus keeps its hash."""
-        lists = {"sources": [dict(source) for source in self.sources], "sizes": list(self.sizes)}
-        plain = asdict(self) | lists | {"leave_out_cells": list(self.leave_out_cells)}
-        return {key: value for key, value in plain.items() if key != "leave_out_cells" or value}
+        """Plain data; `from_dict` takes it back. Keys of LATER that say nothing are absent: such a corpus keeps its hash."""
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {key: value for key, value in plain.items() if key not in LATER or value != LATER[key]}
 
 
 def _check_source(where: str, source: Any) -> None:
     _need(isinstance(source, dict) and "kind" in source, where, source, "an entry with a kind, as {kind: procedural, count: 600}")
     kind = source["kind"]
     _check_keys(f"{where}.kind", [kind], SOURCE_KEYS)
-    _check_keys(where, source, SOURCE_KEYS[kind])
-    for key in REQUIRED[kind]:
-        if key not in source:
-            raise InputError(f"recipe: {where}: key {key!r} is missing; {kind} takes {', '.join(SOURCE_KEYS[kind])}")
+    types = {"kind": str, "weight": int | float, **SOURCE_KEYS[kind]}
+    _check_keys(where, source, types)
     for key, value in source.items():
-        wanted = SOURCE_KEYS[kind][key]
-        fits = isinstance(value, wanted) and not isinstance(value, bool)
-        _need(fits, f"{where}.{key}", value, {str: "a word", int: "a whole number", list: "a list"}[wanted])
+        wanted = types[key]
+        fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+        said = {str: "a word", int: "a whole number", list: "a list", bool: "true or false"}.get(wanted, "a number above 0")
+        _need(fits, f"{where}.{key}", value, said)
         _need(key != "count" or value >= 1, f"{where}.{key}", value, "at least 1")
+    _check_place(where, kind, source)
+
+
+def _check_place(where: str, kind: str, source: dict) -> None:
+    """A source has what it reads: a count, or one place; an address comes with its checksum."""
+    offered = [key for key in ("count", *PLACES) if key in SOURCE_KEYS[kind]]
+    given = [key for key in offered if key in source]
+    if not given:
+        raise InputError(f"recipe: {where}: key {offered[0]!r} is missing; {kind} takes {', '.join(SOURCE_KEYS[kind])}")
+    if len(given) > 1:
+        raise InputError(f"recipe: {where}: {' and '.join(given)} each say where its files are; leave one")
+    checksum = source.get("sha256")
+    if ("url" in source) != (checksum is not None) or not re.fullmatch("[0-9a-f]{64}", checksum or "0" * 64):
+        raise InputError(f"recipe: {where}.sha256: {checksum!r} does not fit; a url, and nothing else, has the file's SHA-256")
+
+
+def _check_weights(where: str, weights: dict[str, Any]) -> None:
+    for key, weight in weights.items():
+        fits = isinstance(weight, int | float) and not isinstance(weight, bool) and 0 < weight < math.inf
+        _need(fits, f"{where}.{key}", weight, "a weight above 0")
 
 
 def _check_keys(where: str, found, valid, what: str = "key") -> None:

@@ -4,6 +4,7 @@ A PNG's text chunks hold caption, seed, sampling, size, hashes of model and pale
 `--like old.png` draws it again: the same pixels on the same machine with the same versions, for its whole batch is drawn again.
 Elsewhere rounding may change some; the command compares and says so.
 
+`--recolour old.png` has a sprite's shape drawn in the colours that the caption says, by an adapter that was trained on that task.
 `--palette` and `--reference` exchange colours after the drawing, unless the model was trained on that very palette: see
 `eval.transfer` and `eval.reference` for what they keep and what they cannot do. Files are written beside their places and
 renamed when all are done: an interrupted command leaves none, and older files of these names stand until then.
@@ -26,7 +27,7 @@ from data_prep.sprite import Sprite
 from eval.order import MODELS, Order, settled
 from eval.pictures import own_pixels, read_mask, read_picture, read_png, write_grid, write_png
 from eval.redraw import find_model, written
-from eval.reference import closeness, in_colours_of, in_words
+from eval.reference import closeness, in_colours_of, in_prompt, in_words
 from eval.sheet import check_sheet, write_sheet
 from eval.transfer import locked
 
@@ -158,15 +159,31 @@ def _requests(model, order: Order, options) -> tuple[list, dict]:
     given, told = order.given, {}
     if options.continue_from is not None:
         given, told["continued"] = _standing(options, palette)
-    elif given is not None:
+    elif given is not None and order.task == "draw":
         told["continued"] = order.how.get("continued", "")
     if given is not None:
         height, width = given.shape
+    task, beside = _task(model, order, palette)
+    if order.task == "recolour":
+        told |= {"task": task, "beside": beside}
     if order.force:
         told["forced"] = f"{height}x{width}, palette {palette.name}"
     indices = order.together or order.indices
     seed = order.numbers["seed"]
-    return [Request(order.caption, height, width, palette, seed, index, given=given) for index in indices], told
+    request = Request(order.caption, height, width, palette, seed, given=given, task=task, beside=beside)
+    return [replace(request, index=index) for index in indices], told
+
+
+def _task(model, order: Order, palette: Palette) -> tuple[str, str]:
+    """The task of the prompt and what it tells. A reference is told where the model was trained to heed one."""
+    tasks = getattr(model.facts, "tasks", ())
+    if order.task == "recolour" and order.task not in tasks:
+        raise InputError(f"--recolour: {model.name} was not trained on it; name the task in a recipe of `prepare`, train")
+    if order.task == "recolour":
+        return order.task, order.beside
+    if order.reference is not None and "reference" in tasks:
+        return "reference", in_prompt(order.reference, palette)
+    return "draw", ""
 
 
 def _standing(options, palette: Palette) -> tuple[np.ndarray, str]:

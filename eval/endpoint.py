@@ -25,7 +25,7 @@ import numpy as np
 from anyio.from_thread import start_blocking_portal
 
 from data_prep import grid_text
-from data_prep.captions import messages, palette_words
+from data_prep.captions import palette_words
 from data_prep.errors import InputError
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
@@ -147,7 +147,7 @@ class Endpoint:
 
     def body(self, request: Request, chosen: dict, mode: str) -> dict:
         """What /chat/completions is sent. chosen: the sampling, in the server's words."""
-        told = request.chat.around(messages(request.caption, request.height, request.width, request.palette))
+        told = request.chat.around(request.messages())
         shape = (request.palette, request.height, request.width)
         return {
             "model": self.server.model,

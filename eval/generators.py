@@ -29,6 +29,7 @@ class Request:
     given: (H, W) int16 pixels that stand, −1 where the model draws; a drawn pixel sees those before it in raster order.
     mixed_with: a second caption, weighed like the first.
     chat: what a language model is told beside the caption; other generators pass it over.
+    task, beside: another task than drawing for a caption, and what its prompt tells; see `data_prep.tasks`.
     """
 
     caption: str
@@ -41,6 +42,12 @@ class Request:
     given: np.ndarray | None = None
     mixed_with: str | None = None
     chat: Chat = Chat()  # noqa: RUF009 (frozen)
+    task: str = "draw"
+    beside: str = ""
+
+    def messages(self) -> list[dict[str, str]]:
+        """The chat that asks a language model for it."""
+        return messages(self.caption, self.height, self.width, self.palette, self.task, self.beside)
 
 
 @dataclass(frozen=True)
@@ -175,6 +182,9 @@ class LanguageModel:
         if (request.height, request.width) not in self.facts.sizes:
             known = ", ".join(f"{h}x{w}" for h, w in self.facts.sizes)
             raise InputError(f"adapter {self.facts.name}: was not trained on {request.height}x{request.width}, but on {known}")
+        if request.task not in self.facts.tasks:
+            known = ", ".join(self.facts.tasks)
+            raise InputError(f"adapter {self.facts.name}: was not trained on task {request.task!r}, but on {known}")
         if request.palette.hash != self.facts.palette_hash:
             raise InputError(f"adapter {self.facts.name}: was not trained on palette {request.palette.name!r}")
 
@@ -187,7 +197,7 @@ class LanguageModel:
             raise InputError(f"{self.name}: the chat and the drawing take {needed} tokens, the model {room}; give fewer examples")
 
     def prompts(self, requests: Sequence[Request]) -> list[list[int]]:
-        asked = (r.chat.around(messages(r.caption, r.height, r.width, r.palette)) for r in requests)
+        asked = (r.chat.around(r.messages()) for r in requests)
         return [self.tokens.prompt_ids(told) for told in asked]
 
     def conditions(self, requests: Sequence[Request], guidance: float) -> tuple[list[list[int]], list[tuple[int, float]]]:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.curate import fit_to_sizes, threshold_alpha
 from data_prep.errors import InputError
 from data_prep.palette import Palette, load
 from data_prep.sprite import MAX_SIDE, MIN_SIDE
+from data_prep.tasks import MAX_SHADES, numbered, shades
+from eval.pictures import own_pixels, read_picture
 from eval.redraw import How, read_how
 from eval.reference import Reference, read_reference
 from eval.sheet import check_sheet
@@ -19,10 +22,12 @@ MAX_DRAWINGS = 10_000
 DEFAULTS = {
     "n": 1, "seed": 0, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "guidance": 0.0, "best_of": 1, "scale": 1,
 }  # fmt: skip
+FRAMES = (8, 16, 24, 32, 48, MAX_SIDE)  # pixels a side of a sprite that is coloured anew
+MAX_BESIDE = 10_000  # characters
 MODELS = ("adapter", "base", "transformer", "endpoint")
 # Flags that change what is drawn: with one of them a drawing is a new one, and need not share its old batch. Those of models
 # are not among them, for they may say where the same model lies.
-CHANGES = ("caption", "size", "palette", "reference", "continue_from", *(set(DEFAULTS) - {"scale"}))
+CHANGES = ("caption", "size", "palette", "reference", "continue_from", "recolour", *(set(DEFAULTS) - {"scale"}))
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ class Order:
     """indices: of the drawings; size: (height, width), None for the model's own; numbers: the keys of DEFAULTS but n and scale.
 
     palette or reference: colours that the drawings are brought to; given: (H, W) int16 pixels that stand, of `--like`.
-    how: what `--like` says; together: the batch in which its drawing was made, where it is to come out the same again.
+    how: what `--like` says; together: the batch in which its drawing was made, where it is to come out the same again;
+    task, beside: 'recolour' and the shades of the sprite that is to be coloured anew.
     """
 
     caption: str
@@ -46,6 +52,8 @@ class Order:
     given: np.ndarray | None = None
     how: How | None = None
     together: range | None = None
+    task: str = "draw"
+    beside: str = ""
 
     @property
     def files(self) -> list[Path]:
@@ -72,7 +80,12 @@ def settled(options) -> Order:
     size = _size(options, how)
     palette, reference = _colours(options, how)
     given = how.given if how is not None and options.continue_from is None and options.size is None else None
-    if (palette or reference) is not None and (given is not None or options.continue_from is not None):
+    task, beside = _recoloured(said, given)
+    if options.recolour is not None:
+        given, beside = read_shades(options.recolour)
+        task, size = "recolour", given.shape
+    stands = (given is not None and task == "draw") or options.continue_from is not None
+    if (palette or reference) is not None and stands:
         raise InputError("--palette, --reference: what stands of a picture keeps its colours; leave --continue out")
     order = Order(
         caption=caption,
@@ -88,6 +101,8 @@ def settled(options) -> Order:
         given=given,
         how=how,
         together=how.together if again and "sheet" not in said else None,
+        task=task,
+        beside=beside,
     )
     _check_files(order)
     return order
@@ -100,6 +115,8 @@ def _check_flags(options) -> None:
         raise InputError("--size: the picture of --continue has its own; leave it out")
     if options.rows is not None and options.mask is not None:
         raise InputError("--rows, --mask: one of them says what stands; leave the other out")
+    if options.recolour is not None and (options.continue_from is not None or options.size is not None):
+        raise InputError("--recolour: its picture has its own size and shape; leave --size and --continue out")
     if options.palette is not None and options.reference is not None:
         raise InputError("--palette, --reference: each gives the colours; leave one out")
     if options.endpoint is not None and (options.adapter or options.base or options.transformer):
@@ -114,6 +131,31 @@ def _check_numbers(found: dict) -> None:
     for key, most in (("n", MAX_DRAWINGS), ("best_of", MAX_CANDIDATES), ("scale", 64)):
         if not 1 <= found[key] <= most:
             raise InputError(f"--{key.replace('_', '-')} {found[key]}: it takes 1 to {most}")
+
+
+def read_shades(file: Path) -> tuple[np.ndarray, str]:
+    """A sprite to colour anew → (H, W) int16 pixels that stay transparent, −1 elsewhere, and its shades for the prompt.
+
+    A square picture of a side in FRAMES stays as it is, another one takes the smallest frame that holds it. Raises InputError.
+    """
+    found = threshold_alpha(own_pixels(read_picture(file)))
+    if found.shape[:2] not in [(side, side) for side in FRAMES]:
+        found = fit_to_sizes(found, FRAMES)
+    if isinstance(found, str):
+        raise InputError(f"{file}: {found}; a sprite that is coloured anew has at most {max(FRAMES)} pixels a side")
+    colours = int(numbered(found).max())
+    if not 1 <= colours <= MAX_SHADES:
+        raise InputError(f"{file}: {colours} colours; a sprite that is coloured anew has 1 to {MAX_SHADES}")
+    return np.where(found[..., 3] > 0, np.int16(-1), np.int16(0)), shades(found)
+
+
+def _recoloured(said: dict, given: np.ndarray | None) -> tuple[str, str]:
+    """The task that a picture of `--like` was drawn by."""
+    if said.get("task") != "recolour" or given is None:
+        return "draw", ""
+    if len(said.get("beside", "")) > MAX_BESIDE:
+        raise InputError("--like: what it says of how it was drawn is damaged: its shades are too long")
+    return "recolour", said.get("beside", "")
 
 
 def _size(options, how: How | None) -> tuple[int, int] | None:

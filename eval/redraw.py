@@ -24,7 +24,7 @@ NUMBERS = {
 }  # fmt: skip
 WORDS = (
     "caption", "adapter", "adapter_hash", "base", "base_hash", "transformer", "transformer_hash", "endpoint", "forced",
-    "continued",
+    "continued", "task", "beside",
 )  # fmt: skip
 DRAW = "."  # of given pixels: the model draws here; no symbol of the alphabet
 

@@ -4,9 +4,10 @@
     drawn = in_colours_of(sprite, reference)      # a Sprite in the reference's palette
     closeness(sprite, drawn, reference)
 
-Only colours are taken over: every pixel stays where the model drew it, and each of its colours becomes one of the picture's, by
+An adapter that was trained on the task `reference` is told the picture's colours and style (`in_prompt`) before it draws. Then
+only colours are taken over: every pixel stays where the model drew it, and each of its colours becomes one of the picture's, by
 role and lightness (`eval.transfer`). So palette, saturation and contrast come near the picture's. Outline, dithering and the side
-of the light are the model's own; no filter paints them on, and `closeness` says how far they are off.
+of the light are the model's own where it was not told; no filter paints them on, and `closeness` says how far they are off.
 
 Pixel art that was enlarged is taken back to its own pixels. Up to 63 colours are kept exactly, more are brought to 63 by OKLab
 k-means; a picture of more than 256 colours counts as a photograph or painting and is first shrunk to 64 pixels a side.
@@ -23,15 +24,17 @@ from data_prep.errors import InputError
 from data_prep.grid_text import FREE
 from data_prep.palette import Palette, corpus_palette, oklab, quantise
 from data_prep.sprite import MAX_SIDE, Sprite
+from data_prep.style import BACKGROUND, BODY, LIGHT, OUTLINE, ROLES, Style, distances, measure, roles_of
+from data_prep.tasks import like
 from eval.pictures import OPAQUE, enlarged_by, read_picture, unscaled
-from eval.style import Style, distances, measure
-from eval.transfer import BACKGROUND, BODY, LIGHT, OUTLINE, ROLES, by_role, roles_of
+from eval.transfer import by_role
 
 MAX_PIXELS = 2**25  # 33 megapixels; JPEGs are decoded at a fraction of their size
 MAX_ASPECT = 64
 PAINTED = 256  # colours beyond which a picture is no pixel art
 WIDEST = 512  # pixels a side that pixel art is measured on
 NEAR = 0.05  # OKLab distance that a background may vary by
+MOST_TOLD = 16  # colours that a prompt names: hardly a sprite that models are trained on has more
 BACKED = 0.5  # share of the picture's border that a background covers at least
 
 
@@ -39,7 +42,7 @@ BACKED = 0.5  # share of the picture's border that a background covers at least
 class Reference:
     """What was taken from a picture. palette: dark to light, background included.
 
-    roles: entries in each of `transfer.ROLES`; counts: pixels of each entry in the subject.
+    roles: entries in each of `style.ROLES`; counts: pixels of each entry in the subject.
     """
 
     name: str
@@ -138,6 +141,19 @@ def background(rgba: np.ndarray) -> np.ndarray:
         return clear
     parts, _ = label(near)
     return np.isin(parts, np.setdiff1d(parts[border], 0))
+
+
+def in_prompt(reference: Reference, palette: Palette) -> str:
+    """What the prompt of task `reference` tells: for each role the entries of a model's palette that are nearest to its
+    MOST_TOLD most used colours, and the style."""
+    ranked = sorted(reference.subject, key=lambda entry: (-reference.counts[entry], entry))[:MOST_TOLD]
+    roles, used = {}, set()
+    for role in (OUTLINE, BODY, LIGHT):
+        there = np.array([entry for entry in reference.roles[role] if entry in ranked], int)
+        apart = np.linalg.norm(reference.palette.oklab[there - 1][:, None] - palette.oklab[None], axis=-1)
+        roles[role] = sorted(set((apart.argmin(1) + 1).tolist()) - used)
+        used.update(roles[role])
+    return like(roles, replace(reference.style, colours=len(used)))
 
 
 def in_colours_of(sprite: Sprite, reference: Reference) -> Sprite:

@@ -12,7 +12,6 @@ from dataclasses import replace
 import numpy as np
 
 from data_prep import grid_text
-from data_prep.captions import messages
 from data_prep.sources.procedural import LARGE_FROM, SMALL_BELOW
 from data_prep.sprite import Sprite
 from data_prep.wording import parse
@@ -86,7 +85,7 @@ def criticism(found: Sequence[str], text: str, request: Request) -> str:
     """The user's turn behind a drawing: its faults, its silhouette, and the question again."""
     read = _read(text, request)
     shown = f"\nIts silhouette:\n{silhouette(read.grid)}" if isinstance(read, Sprite) else ""
-    question = messages(request.caption, request.height, request.width, request.palette)[-1]["content"]
+    question = request.messages()[-1]["content"]
     return f"{' '.join(found)}{shown}\nDraw it again without these faults. {question}"
 
 

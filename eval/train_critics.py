@@ -20,8 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.errors import InputError, exit_code
-from data_prep.pairs import content_hash, share
+from data_prep.pairs import content_hash
 from data_prep.palette import Palette
+from data_prep.splits import share
 from data_prep.sprite import Sprite
 from eval.run_folder import read_json, write_atomically
 

@@ -12,13 +12,9 @@ import numpy as np
 
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
+from data_prep.style import BODY, FEW, LIGHT, OUTLINE, roles_of
 from eval.postprocess.ramps import GREY_CHROMA, ramps_of
-from eval.style import DARKER, edge_of
 
-BACKGROUND, OUTLINE, BODY, LIGHT = ROLES = ("background", "outline", "body", "light")
-ON_EDGE = 0.6  # share of a colour's pixels on the silhouette's edge from which it is the outline's
-OF_EDGE = 0.35  # or share of the edge that it makes up
-FEW = 0.12  # share of the subject
 STEPS = 0.5  # what a missed step counts beside a missed colour
 _AXES = np.array([1, 2.5, 2.5])  # hue counts more than lightness: a blue that turns grey is worse than one that turns light
 _RANK, _POOR = 0.05, 0.06  # OKLab distance that a place less in the order of use, or a shade too few, is worth
@@ -66,27 +62,6 @@ def along(wanted: np.ndarray, offered: np.ndarray) -> np.ndarray:
     for table in reversed(chosen_before):
         places.append(int(table[places[-1]]))
     return np.array(places[::-1])
-
-
-def roles_of(grid: np.ndarray, palette: Palette) -> dict[str, tuple[int, ...]]:
-    """(H, W) entries, 0 outside the subject → entries of the outline, the body and the lights, each in one role.
-
-    Outline: darker than the inside, and on the silhouette's edge with most of its pixels or making up much of it. Light: clearly
-    lighter than the inside and in few pixels, as glints and eyes are.
-    """
-    counts = np.bincount(grid.ravel(), minlength=len(palette))
-    counts[0] = 0
-    on_edge = np.bincount(grid[edge_of(grid > 0)], minlength=len(palette))
-    lightness = np.concatenate([[0], palette.oklab[:, 0]]).astype(float)
-    used = np.flatnonzero(counts).tolist()
-    inside = counts - on_edge if (counts - on_edge)[1:].any() else counts
-    mean = float((lightness * inside)[1:].sum() / max(inside[1:].sum(), 1))
-    dark = [e for e in used if lightness[e] < mean - DARKER]
-    outline = [e for e in dark if on_edge[e] > ON_EDGE * counts[e] or on_edge[e] > OF_EDGE * max(on_edge[1:].sum(), 1)]
-    rest = [e for e in used if e not in outline]
-    light = [e for e in rest if lightness[e] > max(mean + 0.15, 0.75) and counts[e] < FEW * counts.sum()]
-    body = [e for e in rest if e not in light]
-    return {OUTLINE: tuple(outline), BODY: tuple(body), LIGHT: tuple(light)}
 
 
 def by_role(sprite: Sprite, target: Palette, roles: Mapping[str, Sequence[int]], counts: Sequence[int]) -> np.ndarray:

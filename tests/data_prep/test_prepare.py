@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from data_prep import captions, curate, dataset_card, grid_text
+from data_prep import captions, curate, dataset_card, grid_text, splits, tally
 from data_prep import prepare as module
 from data_prep.errors import InputError
 from data_prep.palette import Palette, named
@@ -126,9 +126,9 @@ def palette_of(folder: Path) -> Palette:
 
 def test_a_large_group_trains_and_given_splits_stay():
     group_of = ["big"] * 400 + [f"g{index}" for index in range(600)]
-    splits = module._splits(group_of, [""] * 999 + ["test"], seed=1)
-    assert splits["big"] == "train" and "g599" not in splits  # g599 brings its own
-    shares = [list(splits.values()).count(split) / len(splits) for split in ("train", "validation", "test")]
+    found = splits.splits_of(group_of, [""] * 999 + ["test"], seed=1)
+    assert found["big"] == "train" and "g599" not in found  # g599 brings its own
+    shares = [list(found.values()).count(split) / len(found) for split in ("train", "validation", "test")]
     assert np.allclose(shares, (0.9, 0.05, 0.05), atol=0.03)
 
 
@@ -244,7 +244,7 @@ def test_foreign_folders_are_never_replaced(tmp_path):
 
 
 def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "by_cell", lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr(tally, "by_cell", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare(recipe(limit=40), tmp_path / "deep" / "out")
     assert list((tmp_path / "deep").iterdir()) == []

@@ -18,9 +18,9 @@ from data_prep.errors import InputError
 from data_prep.palette import Palette
 from data_prep.sources import procedural
 from data_prep.sprite import Sprite
+from data_prep.style import Style, distances, measure, roles_of
 from eval.reference import Reference, background, closeness, in_colours_of, read_reference
-from eval.style import Style, distances, measure
-from eval.transfer import STEPS, along, locked, roles_of
+from eval.transfer import STEPS, along, locked
 
 SPRITES = list(islice(procedural.sprites(3, 16), 24))
 # A round body of four shades lit from the upper left, outlined in black, with a white glint.

@@ -1,4 +1,5 @@
-"""Style that can be measured on an index grid: outline, dithering, contrast, saturation, colours in use, where light comes from.
+"""Style that can be measured on an index grid: outline, dithering, contrast, saturation, colours in use, where light comes from;
+and what each colour is there for.
 
 Measures of a drawing and of a reference picture are the same, so that they can be compared. They describe, they do not judge.
 Lightness and chroma are OKLab's. Source: this project (design.md, 'Tasks in the pairs').
@@ -14,6 +15,10 @@ from data_prep.palette import Palette
 
 DARKER = 0.06  # lightness by which an edge pixel is darker than what lies inside it, to count as outline
 MOST = 1000  # no measure is larger: shares, lightness, degrees, colours
+BACKGROUND, OUTLINE, BODY, LIGHT = ROLES = ("background", "outline", "body", "light")
+ON_EDGE = 0.6  # share of a colour's pixels on the silhouette's edge from which it is the outline's
+OF_EDGE = 0.35  # or share of the edge that it makes up
+FEW = 0.12  # share of the subject
 LIT = 0.15  # correlation of lightness with place below which no light direction is stated
 # What a difference in each measure is divided by: the full range of a share, for the rest about what pixel art spans.
 SPANS = {"outline": 1.0, "outline_darkness": 0.5, "dithering": 0.5, "contrast": 0.7, "saturation": 0.2}
@@ -112,6 +117,27 @@ def _light(drawn: np.ndarray, lightness: np.ndarray) -> float | None:
     if light.std() < 1e-6 or fitted.std() / light.std() < LIT:
         return None
     return float(np.degrees(np.arctan2(slope[1], slope[0])) % 360)
+
+
+def roles_of(grid: np.ndarray, palette: Palette) -> dict[str, tuple[int, ...]]:
+    """(H, W) entries, 0 outside the subject → entries of the outline, the body and the lights, each in one role.
+
+    Outline: darker than the inside, and on the silhouette's edge with most of its pixels or making up much of it. Light: clearly
+    lighter than the inside and in few pixels, as glints and eyes are.
+    """
+    counts = np.bincount(grid.ravel(), minlength=len(palette))
+    counts[0] = 0
+    on_edge = np.bincount(grid[edge_of(grid > 0)], minlength=len(palette))
+    lightness = np.concatenate([[0], palette.oklab[:, 0]]).astype(float)
+    used = np.flatnonzero(counts).tolist()
+    inside = counts - on_edge if (counts - on_edge)[1:].any() else counts
+    mean = float((lightness * inside)[1:].sum() / max(inside[1:].sum(), 1))
+    dark = [e for e in used if lightness[e] < mean - DARKER]
+    outline = [e for e in dark if on_edge[e] > ON_EDGE * counts[e] or on_edge[e] > OF_EDGE * max(on_edge[1:].sum(), 1)]
+    rest = [e for e in used if e not in outline]
+    light = [e for e in rest if lightness[e] > max(mean + 0.15, 0.75) and counts[e] < FEW * counts.sum()]
+    body = [e for e in rest if e not in light]
+    return {OUTLINE: tuple(outline), BODY: tuple(body), LIGHT: tuple(light)}
 
 
 def distances(a: Style, b: Style) -> dict[str, float]:

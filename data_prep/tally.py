@@ -1,0 +1,96 @@
+"""Tally: what is counted while a corpus is made, and the files beside its pairs that say so."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from data_prep import dataset_card, pairs
+from data_prep.contact_sheet import by_cell, pair_sheet
+from data_prep.pairs import Measured, add_measured
+from data_prep.palette import Palette
+from data_prep.splits import SPLITS, UNSEEN_CELLS
+
+VERSIONS_OF = ("datasets", "numpy", "pillow", "pyarrow", "scikit-learn")
+SHEET_SPRITES = 9  # per cell on the contact sheet
+SHEET_SIDE = 64  # screen pixels that its sprites take
+
+Near = Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]
+
+
+@dataclass
+class Tally:
+    """counts: split → zone/category → sprites; credits: (source, licence, attribution) → sprites; made_of: source →
+    zone/category → sprites; samples: (zone, category) → (H, W, 4) pictures; files: their rows and SHA-256."""
+
+    palette: Palette
+    has_unseen_cells: bool = False
+    counts: dict[str, Counter] = field(init=False)
+    credits: Counter = field(default_factory=Counter)
+    made_of: dict[str, Counter] = field(default_factory=dict)
+    measured: dict[str, Measured] = field(default_factory=dict)
+    samples: dict[tuple[str, str], list[np.ndarray]] = field(default_factory=dict)
+    files: dict[str, dict] = field(default_factory=dict)
+
+    def __post_init__(self):
+        splits = (*SPLITS, UNSEEN_CELLS) if self.has_unseen_cells else SPLITS
+        self.counts = {split: Counter() for split in splits}
+
+    def add(self, cell: tuple[str, str], about: tuple[str, str, str], split: str) -> None:
+        """A sprite of this zone and category, source, licence and attribution."""
+        name = "/".join(word or "none" for word in cell)
+        self.counts[split][name] += 1
+        self.credits[about] += 1
+        self.made_of.setdefault(about[0], Counter())[name] += 1
+
+    def add_file(self, file: Path, rows: int, measured: Mapping[str, Measured]) -> None:
+        self.files[f"data/{file.name}"] = {"rows": rows, "sha256": pairs.file_hash(file)}
+        add_measured(self.measured, measured)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """split → sprites."""
+        return {split: sum(cells.values()) for split, cells in self.counts.items()}
+
+    def to_json(self) -> dict:
+        """What the manifest says of the pairs."""
+        return {
+            "palette": {"name": self.palette.name, "hash": self.palette.hash, "colours": len(self.palette.colours)},
+            "counts": {split: dict(sorted(cells.items())) for split, cells in self.counts.items()},
+            "sources": {source: self._source(source) for source in sorted(self.made_of)},
+            "files": self.files,
+        }
+
+    def _source(self, source: str) -> dict:
+        found, uses = self.measured[source], np.array(self.measured[source].uses)
+        return {
+            "sprites": sum(self.made_of[source].values()),
+            "pixels": found.pixels,
+            "oklab_error": round(found.error / max(found.pixels, 1), 5),
+            "entries_used": int(np.count_nonzero(uses)),
+            "most_used": [self.palette.colours[entry - 1] for entry in np.argsort(-uses, kind="stable")[:3] if uses[entry]],
+            "cells": dict(sorted(self.made_of[source].items())),
+        }
+
+
+def write_about(folder: Path, about: dict, tally: Tally, near: Near) -> None:
+    """palette.json, README.md, contact_sheet.png, near_duplicates.png where there are any, and, last, manifest.json.
+
+    about: what the manifest says beside the tally.
+    """
+    manifest = about | {"versions": {name: version(name) for name in VERSIONS_OF}} | tally.to_json()
+    scale = max(1, SHEET_SIDE // max(manifest["recipe"]["sizes"]))
+    by_cell(tally.samples, scale=scale).save(folder / "contact_sheet.png")
+    if any(near.values()):
+        pair_sheet(near, SHEET_SIDE).save(folder / "near_duplicates.png")
+    _write_json(folder / "palette.json", tally.palette.to_json())
+    (folder / "README.md").write_text(dataset_card.render(manifest, tally.credits), encoding="utf-8")
+    _write_json(folder / "manifest.json", manifest)
+
+
+def _write_json(path: Path, data: dict) -> None:
+    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,214 @@
+"""`pixelreef bench prepare`: how fast a corpus is prepared, and how fast pictures are brought to a palette beside Pillow.
+
+    pixelreef bench prepare [--pack sprites.zip …] [--sprites 500] [--repeats 7] [--num-proc 1 2]
+
+Quantising: (n, 32, 32, 4) pictures to index grids of `reef64`, three ways in turns, one thread, after a call of each to warm up:
+ours; Pillow's own route, `Image.quantize(palette=…)` without dithering picture by picture, from array to array; and Pillow on all
+pictures as one tall image, which spares it most of its calls. Every call gets pictures that nobody saw before. First it is
+checked how often both give the same entry and how far, in OKLab, each moves a pixel: Pillow compares in RGB, through a cache of
+coarse cells.
+
+Preparing: `pixelreef prepare` in a process of its own, from the packs or else from the procedural source, once for each number of
+processes. Writes docs/speed-prepare.json and docs/speed-prepare.md, prints the table and the same JSON in one line. On a machine
+that does other things the CPU seconds say more than the clock: both are given.
+"""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import InputError
+from data_prep.palette import Palette, named, oklab, quantise
+from eval.bench_draw import commit, cpu_name
+
+SIDE = 32
+TINTS = 16  # of the pictures that share their colours, as the sprites of a pack do
+KINDS = {
+    "shared": "pixel art whose colours come again, as in a pack",
+    "own": "pixel art, every sprite in colours of its own",
+    "noise": "every pixel in a colour of its own, as in a photograph",
+}
+PACKAGES = ("numpy", "pillow", "pyarrow")
+
+
+def pictures(kind: str, count: int, seed: int) -> np.ndarray:
+    """(count, 32, 32, 4) uint8 of a kind, other ones for each seed."""
+    dice = np.random.default_rng([seed, list(KINDS).index(kind)])
+    rgba = _sprites(count).copy()
+    if kind == "noise":
+        rgba[..., :3] = dice.integers(0, 256, rgba[..., :3].shape)
+        return rgba
+    shifts = np.random.default_rng(0).normal(0, 12, (TINTS, 3))[dice.integers(0, TINTS, count)]
+    shifts = dice.normal(0, 12, (count, 3)) if kind == "own" else shifts
+    rgba[..., :3] = np.clip(rgba[..., :3] + shifts[:, None, None] * (rgba[..., 3:] > 0), 0, 255)
+    return rgba
+
+
+_drawn: dict[int, np.ndarray] = {}
+
+
+def _sprites(count: int) -> np.ndarray:
+    from data_prep.sources.procedural import sprite
+
+    if count not in _drawn:
+        _drawn[count] = np.stack([sprite(1, index, SIDE).rgba() for index in range(count)])
+    return _drawn[count]
+
+
+def ours(rgba: np.ndarray, palette: Palette) -> np.ndarray:
+    return quantise(rgba, palette)
+
+
+def pillow(rgba: np.ndarray, palette: Palette) -> np.ndarray:
+    """Picture by picture."""
+    table, grids = _palette_image(palette), np.empty(rgba.shape[:-1], np.uint8)
+    for grid, one in zip(grids, rgba, strict=True):
+        grid[:] = _by_pillow(one, table)
+    return grids
+
+
+def pillow_at_once(rgba: np.ndarray, palette: Palette) -> np.ndarray:
+    """All pictures one above the other."""
+    tall = rgba.reshape(-1, rgba.shape[2], 4)
+    return _by_pillow(tall, _palette_image(palette)).reshape(rgba.shape[:-1])
+
+
+def _palette_image(palette: Palette):
+    from PIL import Image
+
+    table = Image.new("P", (1, 1))
+    table.putpalette(palette.rgba[1:, :3].tobytes())
+    return table
+
+
+def _by_pillow(rgba: np.ndarray, table) -> np.ndarray:
+    """Pillow counts the colours from 0 and knows no threshold of opacity."""
+    from PIL import Image
+
+    found = Image.fromarray(rgba, "RGBA").convert("RGB").quantize(palette=table, dither=Image.Dither.NONE)
+    return np.where(rgba[..., 3] >= 128, np.asarray(found) + 1, 0).astype(np.uint8)
+
+
+WAYS: dict[str, Callable] = {"ours": ours, "Pillow": pillow, "Pillow, all in one image": pillow_at_once}
+
+
+def agreement(kind: str, count: int, palette: Palette) -> dict:
+    """Shares of pixels in which each way agrees with ours, and the mean OKLab distance by which it moves an opaque pixel."""
+    rgba = pictures(kind, count, 99)
+    opaque = rgba[..., 3] >= 128
+    mine, lab = ours(rgba, palette), oklab(rgba[opaque][:, :3])
+    rows = {}
+    for name, way in WAYS.items():
+        grid = way(rgba, palette)
+        if ((grid > 0) != opaque).any():
+            raise InputError(f"bench prepare: {name} gave other transparent pixels; that is a fault, report it")
+        apart = np.linalg.norm(lab - palette.oklab[grid[opaque] - 1], axis=-1)
+        rows[name] = {"same": float((grid == mine)[opaque].mean()), "error": round(float(apart.mean()), 5)}
+    return rows
+
+
+def timings(kind: str, count: int, repeats: int, palette: Palette) -> dict[str, list[float]]:
+    """Way → CPU seconds of each call after the first, in turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in WAYS}
+    for turn in range(repeats + 1):
+        rgba = pictures(kind, count, turn)
+        for name, way in WAYS.items():
+            started = time.process_time()
+            way(rgba, palette)
+            seconds[name].append(round(time.process_time() - started, 6))
+    return {name: found[1:] for name, found in seconds.items()}
+
+
+def prepared(packs: list[Path], sprites: int, num_proc: int) -> dict:
+    """Seconds of one `pixelreef prepare`, start of Python included, and what came out."""
+    sources = [{"kind": "packs", "path": str(pack.resolve())} for pack in packs]
+    sources = sources or [{"kind": "procedural", "seed": 1, "count": sprites}]
+    recipe = {"name": "bench", "sources": sources, "sizes": [16, 24, 32] if packs else [32], "palette": "reef64"}
+    with tempfile.TemporaryDirectory() as place:
+        config, out = Path(place) / "bench.yaml", Path(place) / "bench"
+        config.write_text(json.dumps(recipe | {"num_proc": num_proc}))
+        before, started = _children(), time.perf_counter()
+        command = [sys.executable, "-m", "data_prep.prepare", "--config", str(config), "--out", str(out)]
+        done = subprocess.run(command, cwd=Path(__file__).resolve().parents[1], capture_output=True, text=True)
+        if done.returncode:
+            raise InputError(f"bench prepare: {(done.stderr.strip().splitlines() or ['it failed'])[-1]}")
+        manifest = json.loads((out / "manifest.json").read_text("utf-8"))
+        return {
+            "num_proc": num_proc, "wall": round(time.perf_counter() - started, 2), "cpu": round(_children() - before, 2),
+            "pairs": sum(file["rows"] for file in manifest["files"].values()), "dropped": sum(manifest["dropped"].values()),
+        }  # fmt: skip
+
+
+def _children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def measure(packs: list[Path], sprites: int, repeats: int, processes: list[int]) -> dict:
+    """All that the page shows, as JSON."""
+    palette = named("reef64")
+    found = {}
+    for kind in KINDS:
+        found[kind] = {"agreement": agreement(kind, sprites, palette), "seconds": timings(kind, sprites, repeats, palette)}
+        print(f"{kind}: {_ratio(found[kind], 'Pillow'):.1f} times Pillow", flush=True)
+    return {
+        "sprites": sprites, "repeats": repeats, "quantise": found, "packs": [pack.name for pack in packs],
+        "prepare": [prepared(packs, 4 * sprites, number) for number in processes],
+        "device": cpu_name(), "load_average": round(os.getloadavg()[0], 1), "commit": commit(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+    }  # fmt: skip
+
+
+def _ratio(found: dict, other: str) -> float:
+    return float(np.median(found["seconds"][other]) / np.median(found["seconds"]["ours"]))
+
+
+def page(found: dict) -> str:
+    """docs/speed-prepare.md from what docs/speed-prepare.json holds."""
+    versions = ", ".join(f"{package} {number}" for package, number in found["versions"].items())
+    lines = ["# How fast a corpus is prepared", "", "Written by `pixelreef bench prepare`; do not edit.", ""]
+    lines += [f"{found['device']}, load {found['load_average']}; {versions}; commit {found['commit']}.", ""]
+    lines += [f"## Quantising to `reef64`, {SIDE}×{SIDE}", ""]
+    lines += [f"Sprites a second of CPU time, one thread; medians of {found['repeats']} calls of {found['sprites']} pictures"]
+    lines[-1] += " that were not seen before (lowest to highest). Error: the mean OKLab distance by which a pixel is moved."
+    for kind, words in KINDS.items():
+        lines += ["", f"**{words[0].upper()}{words[1:]}**", ""]
+        lines += ["| | sprites a second | ours is | the same entry as ours | error |", "|---|---|---|---|---|"]
+        lines += [_quantise_row(found, kind, name) for name in WAYS]
+    source = ", ".join(found["packs"]) or "the procedural source"
+    lines += ["", "## Preparing", "", f"From {source}, start of Python included.", ""]
+    lines += ["| processes | pairs | left out | seconds | CPU seconds |", "|---|---|---|---|---|"]
+    for row in found["prepare"]:
+        lines += [f"| {row['num_proc']} | {row['pairs']:,} | {row['dropped']:,} | {row['wall']:.1f} | {row['cpu']:.1f} |"]
+    return "\n".join(lines) + "\n"
+
+
+def _quantise_row(found: dict, kind: str, name: str) -> str:
+    rates = found["sprites"] / np.maximum(found["quantise"][kind]["seconds"][name], 1e-9)
+    agreed = found["quantise"][kind]["agreement"][name]
+    times = "" if name == "ours" else f"{_ratio(found['quantise'][kind], name):.2g} times as fast"
+    speed = f"{np.median(rates):,.0f} ({rates.min():,.0f} to {rates.max():,.0f})"
+    return f"| {name} | {speed} | {times} | {agreed['same']:.1%} | {agreed['error']:.4f} |"
+
+
+def bench(options) -> None:
+    """Measures what the flags say and writes the page. Raises InputError."""
+    if options.sprites < 1 or options.repeats < 1 or min(options.num_proc) < 1:
+        raise InputError("bench prepare: sprites, repeats and processes take 1 and more")
+    found = measure(options.pack, options.sprites, options.repeats, options.num_proc)
+    for place, text in ((options.out.with_suffix(".json"), json.dumps(found, indent=1)), (options.out, page(found))):
+        draft = place.with_name(f".{place.name}")
+        draft.write_text(text)
+        os.replace(draft, place)
+    print(page(found))
+    print(json.dumps(found))

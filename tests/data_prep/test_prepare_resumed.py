@@ -1,0 +1,111 @@
+"""prepare: killed at any moment it goes on where it was, on any number of processes; its memory is that of the keys."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from data_prep.errors import InputError
+from data_prep.prepare import PrepareRecipe, prepare
+
+REPOSITORY = Path(__file__).parents[2]
+RECIPE = {"name": "tiny", "sources": [{"kind": "procedural", "seed": 3, "count": 600}], "sizes": [16], "shard_rows": 50}
+PREPARE = """
+import json, sys
+from pathlib import Path
+from data_prep.prepare import PrepareRecipe, prepare
+if __name__ == "__main__":
+    prepare(PrepareRecipe.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]))
+"""
+
+
+def start(out: Path, **changes) -> subprocess.Popen:
+    import json
+
+    words = [sys.executable, "-c", PREPARE, json.dumps(RECIPE | changes), str(out)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.Popen(words, cwd=out.parent, env=environment, stderr=subprocess.DEVNULL)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def sealed(partial: Path) -> dict[str, int]:
+    """Finished parquet files → when they were written, in nanoseconds."""
+    return {path.name: path.stat().st_mtime_ns for path in (partial / "whole" / "data").glob("*.parquet")}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory) -> Path:
+    return prepare(PrepareRecipe.from_dict(RECIPE), tmp_path_factory.mktemp("unbroken") / "out")
+
+
+@pytest.mark.parametrize("num_proc", [1, 2])
+def test_a_killed_run_goes_on_and_writes_no_finished_file_again(unbroken, tmp_path, num_proc):
+    out, dice, kills, before, most = tmp_path / "out", random.Random(num_proc), 0, {}, 4 - num_proc
+    partial = tmp_path / ".out.partial"
+    while not out.exists():
+        run = start(out, num_proc=num_proc)
+        wanted = len(before) + dice.randint(1, 4)  # killed once so many files are whole, or a little later
+        while run.poll() is None and (kills >= most or len(sealed(partial)) < wanted):
+            time.sleep(0.002)
+        time.sleep(dice.random() * 0.05)
+        if run.poll() is None:
+            run.send_signal(signal.SIGKILL)
+            kills += 1
+        assert run.wait() in (0, -signal.SIGKILL)
+        now = sealed(partial) if partial.exists() else before
+        assert {name: now.get(name) for name in before} == before
+        before = now
+    assert kills >= 2 and len(before) >= 2
+    written = {path.name: path.stat().st_mtime_ns for path in (out / "data").iterdir()}
+    assert {name: written[name] for name in before} == before
+    assert files(out) == files(unbroken) and [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_many_files_hold_the_rows_of_one(unbroken, tmp_path):
+    from datasets import load_dataset
+
+    whole = prepare(PrepareRecipe.from_dict(RECIPE | {"shard_rows": 25_000}), tmp_path / "whole")
+    one, many = (load_dataset(str(folder), cache_dir=str(tmp_path / "cache")) for folder in (whole, unbroken))
+    assert len(list((whole / "data").iterdir())) == 3 and len(list((unbroken / "data").iterdir())) > 10
+    assert {split: list(rows) for split, rows in one.items()} == {split: list(rows) for split, rows in many.items()}
+
+
+def test_a_state_of_another_recipe_is_not_taken(tmp_path):
+    state = tmp_path / ".out.partial" / "whole" / "data"
+    state.mkdir(parents=True)
+    (state / "train-00000-of-00001.parquet").write_bytes(b"another's")
+    (tmp_path / ".out.partial" / "recipe_hash").write_text("another")
+    out = prepare(PrepareRecipe.from_dict(RECIPE | {"limit": 60}), tmp_path / "out")
+    assert (out / "data" / "train-00000-of-00001.parquet").read_bytes()[:4] == b"PAR1"
+
+
+def test_two_processes_never_make_one_folder(tmp_path):
+    import fcntl
+
+    partial = tmp_path / ".out.partial"
+    partial.mkdir()
+    with (partial / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another process is making it"):
+            prepare(PrepareRecipe.from_dict(RECIPE | {"limit": 60}), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_memory_grows_by_keys_alone(tmp_path):
+    """Peak resident memory of the process, with 1,500 and with 12,000 sprites."""
+    peaks = []
+    for count in (1_500, 12_000):
+        sources = [{"kind": "procedural", "seed": 3, "count": count}]
+        run = start(tmp_path / f"{count}", sources=sources)
+        _, _, usage = os.wait4(run.pid, 0)
+        peaks.append(usage.ru_maxrss)  # KiB
+    assert (peaks[1] - peaks[0]) / 10_500 < 3, peaks
