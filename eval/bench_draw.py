@@ -264,15 +264,18 @@ def measure(contest: Contest, batches: Sequence[int], repeats: int) -> dict:
         "masses": asdict(contest.masses()),
         "bandwidth": peak, "weight_bytes": read, "device": _device(model.device), "threads": torch.get_num_threads(),
         "dtype": str(model.dtype).removeprefix("torch."), "load_average": round(os.getloadavg()[0], 1),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}, "commit": _commit(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}, "commit": commit(),
     }  # fmt: skip
 
 
 def _device(device) -> str:
     import torch
 
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+
+
+def cpu_name() -> str:
+    """The processor and its number of cores."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -281,7 +284,7 @@ def _device(device) -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
-def _commit() -> str:
+def commit() -> str:
     where = Path(__file__).resolve().parents[1]
     told = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=where, capture_output=True, text=True)
     return told.stdout.strip() or "unknown"

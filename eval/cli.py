@@ -3,6 +3,8 @@
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep.errors import InputError, exit_code
@@ -16,6 +18,7 @@ PASSED_ON = {  # commands whose flags are their module's
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin made a drawing ten times slower beside other work
     if arguments and arguments[0] in PASSED_ON:
         return _pass_on(arguments[0], arguments[1:])
     options = _parser().parse_args(arguments)
@@ -44,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_report(commands.add_parser("report", help="write a run folder's report, or say what changed between two"))
     _add_export(commands.add_parser("export", help="merge an adapter into its base model: a folder, and a GGUF file"))
     _add_play(commands.add_parser("play", help="draw by hand on a page in the browser, served on this machine alone"))
-    _add_bench(commands.add_parser("bench", help="measure: `bench draw` times drawing against generate()"))
+    _add_curate(commands.add_parser("curate", help="accept or reject a dataset's sprites by key, on a page in the browser"))
+    _add_rate(commands.add_parser("rate", help="say which of two drawings is better, blind, on a page in the browser"))
+    _add_bench(commands.add_parser("bench", help="Pixel Art Bench, and how fast we draw and prepare"))
     return parser
 
 
@@ -97,6 +102,7 @@ def _add_draw(draw: argparse.ArgumentParser) -> None:
     draw.add_argument("--reference", type=Path, metavar="PICTURE", help="use this picture's colours, by their roles in it")
     draw.add_argument("--force", action="store_true", help="draw sizes and palettes that the adapter was not trained on")
     draw.add_argument("--like", type=Path, metavar="PNG", help="draw this drawing again; other flags change it")
+    draw.add_argument("--recolour", type=Path, metavar="PNG", help="colour this sprite anew, as the caption says")
     draw.add_argument("--continue", dest="continue_from", type=Path, metavar="PNG", help="a sprite of which pixels stand")
     draw.add_argument("--rows", type=int, help="how many of its top rows stand; by default half")
     draw.add_argument("--mask", type=Path, metavar="PNG", help="instead: black where its pixels stand, white where to draw anew")
@@ -159,7 +165,10 @@ def _shade(options) -> None:
 
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:
-    draw = bench.add_subparsers(dest="what", required=True, metavar="WHAT").add_parser("draw", help="how fast grids are drawn")
+    what = bench.add_subparsers(dest="what", required=True, metavar="WHAT")
+    _add_pixel_art_bench(what)
+    _add_bench_prepare(what.add_parser("prepare", help="how fast a corpus is prepared, and pictures quantised beside Pillow"))
+    draw = what.add_parser("draw", help="how fast grids are drawn")
     draw.add_argument("--adapter", type=Path, help="an adapter's folder; by default the newest that is here")
     draw.add_argument("--base", help="base model: packaged name, folder, GGUF file or hub id")
     draw.add_argument("--random", metavar="SHAPE", help="instead: random weights in this shape, such as qwen3-1.7b")
@@ -169,6 +178,29 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     draw.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="by default cpu")
     draw.add_argument("--out", type=Path, default=Path("docs/speed-draw.md"), help="the page; its figures go beside it as .json")
     draw.set_defaults(run=_bench_draw, transformer=None)
+
+
+def _add_pixel_art_bench(what: argparse._SubParsersAction) -> None:
+    from eval.bench.commands import add_to
+
+    add_to(what)
+
+
+def _add_bench_prepare(prepare: argparse.ArgumentParser) -> None:
+    prepare.add_argument("--pack", type=Path, nargs="+", default=[], metavar="ZIP", help="packs to prepare; by default none")
+    prepare.add_argument("--sprites", type=int, default=500, help="pictures a timed call; by default 500")
+    prepare.add_argument("--repeats", type=int, default=7, help="timed calls of each way; by default 7")
+    prepare.add_argument("--num-proc", type=int, nargs="+", default=[1, 2], help="processes of `prepare`; by default 1 2")
+    prepare.add_argument(
+        "--out", type=Path, default=Path("docs/speed-prepare.md"), help="the page; beside it its figures as .json"
+    )
+    prepare.set_defaults(run=_bench_prepare)
+
+
+def _bench_prepare(options) -> None:
+    from eval.bench_prepare import bench
+
+    return bench(options)
 
 
 def _bench_draw(options) -> None:
@@ -183,17 +215,55 @@ def _add_play(play: argparse.ArgumentParser) -> None:
     play.add_argument("--transformer", type=Path, help="instead: a sprite transformer's folder")
     play.add_argument("--endpoint", metavar="URL", help="instead: a server with an OpenAI-compatible API")
     play.add_argument("--endpoint-model", metavar="NAME", help="which of its models; by default its first")
-    play.add_argument("--port", type=int, default=8765, help="by default 8765; 0 for any that is free")
-    play.add_argument("--open", action="store_true", help="open the page in the browser too")
+    _add_server(play)
     play.set_defaults(run=_play)
 
 
-def _play(options) -> None:
+def _add_server(page: argparse.ArgumentParser) -> None:
+    page.add_argument("--port", type=int, default=8765, help="by default 8765; 0 for any that is free")
+    page.add_argument("--open", action="store_true", help="open the page in the browser too")
+
+
+@contextmanager
+def _needs_pages() -> Iterator[None]:
     try:
-        from eval.pages.play import play
+        yield
     except ModuleNotFoundError as error:
         raise InputError(f"the page server needs {error.name}; install the extra `pages`: pip install -e .[pages]") from error
+
+
+def _play(options) -> None:
+    with _needs_pages():
+        from eval.pages.play import play
     return play(options)
+
+
+def _add_curate(curate: argparse.ArgumentParser) -> None:
+    curate.add_argument("dataset", type=Path, metavar="DATASET", help="a prepared dataset's folder, such as datasets/reef16")
+    curate.add_argument("--out", type=Path, metavar="FILE", help="the decisions; by default DATASET.curation.jsonl beside it")
+    _add_server(curate)
+    curate.set_defaults(run=_curate)
+
+
+def _curate(options) -> None:
+    with _needs_pages():
+        from eval.pages.curate import curate
+    return curate(options)
+
+
+def _add_rate(rate: argparse.ArgumentParser) -> None:
+    rate.add_argument("folder", type=Path, metavar="RUN", help="a run folder, such as runs/demo; votes go to its ratings.sqlite")
+    rate.add_argument("--makers", nargs="+", metavar="NAME", help="generators; by default all models and the held-out sprites")
+    rate.add_argument("--export", dest="out", type=Path, metavar="FILE", help="write all votes as lines of JSON instead")
+    rate.add_argument("--import", dest="source", type=Path, metavar="FILE", help="add the votes of such a file instead")
+    _add_server(rate)
+    rate.set_defaults(run=_rate)
+
+
+def _rate(options) -> str | None:
+    with _needs_pages():
+        from eval.pages.rate import rate
+    return rate(options)
 
 
 def _score(options) -> Path:

@@ -13,34 +13,10 @@ from itertools import combinations
 import numpy as np
 
 from eval.metrics.intervals import LEVEL, RESAMPLES, Interval, ratio
+from eval.ratings import BOTH_BAD, EQUAL, LEFT, RIGHT, SKIP, Vote, new_uid
 
-FIRST, SECOND, EQUAL, BOTH_BAD = "first", "second", "equal", "both bad"
-VERDICTS = (FIRST, SECOND, EQUAL, BOTH_BAD)
 PRIOR = 0.5  # of a win each way, shared among a maker's rivals: who has won everything is strong, not infinitely so
 TIE_PRIOR = 0.05  # of a tie, likewise: without any the iteration divides nothing by nothing
-KINDS = ("person", "model")  # of raters: never in one table
-
-
-@dataclass(frozen=True)
-class Vote:
-    """One verdict of one rater on two drawings of one prompt. first, second: their makers; drawings: their ids, in that order."""
-
-    prompt: str
-    rater: str
-    first: str
-    second: str
-    verdict: str
-    drawings: tuple[str, str] = ("", "")
-
-    @property
-    def pair(self) -> tuple[str, tuple[str, str]]:
-        """What was compared, whichever stood on the left."""
-        return self.prompt, tuple(sorted(zip((self.first, self.second), self.drawings, strict=True)))
-
-    @property
-    def winner(self) -> str:
-        """The maker that was preferred, or '' for a tie."""
-        return {FIRST: self.first, SECOND: self.second}.get(self.verdict, "")
 
 
 @dataclass(frozen=True)
@@ -62,22 +38,39 @@ def ranking(votes: Sequence[Vote], seed: int = 0, resamples: int = RESAMPLES) ->
     Prompts and raters are drawn anew together, so that neither one odd prompt nor one odd rater decides. With one rater the
     interval says nothing of what others would think.
     """
-    makers = sorted({maker for vote in votes for maker in (vote.first, vote.second)})
+    votes = _cast(votes)
+    makers = sorted({maker for vote in votes for maker in vote.makers})
     if not makers:
         return []
     strengths = _strengths(votes, makers, None)
     weights = _resampled(votes, seed, resamples)
     low, high = np.quantile([_strengths(votes, makers, row) for row in weights], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    prompts = len({vote.prompt for vote in votes})
+    prompts = len({vote.request_id for vote in votes})
     order = np.argsort(-strengths, kind="stable")
     found = [Interval(float(strengths[i]), float(low[i]), float(high[i]), prompts) for i in order]
     return [_standing(makers[i], interval, votes) for i, interval in zip(order, found, strict=True)]
 
 
+def _cast(votes: Sequence[Vote]) -> list[Vote]:
+    """Without what was skipped."""
+    return [vote for vote in votes if vote.answer != SKIP]
+
+
+def _winner(vote: Vote) -> str:
+    """The maker that was preferred, or '' for a tie."""
+    return vote.chosen if vote.answer in (LEFT, RIGHT) else ""
+
+
+def _pair(vote: Vote) -> tuple:
+    """What was compared, whichever stood on the left."""
+    left, right = (vote.left_maker, vote.left_drawing), (vote.right_maker, vote.right_drawing)
+    return vote.request_id, *sorted((left, right))
+
+
 def _standing(maker: str, strength: Interval, votes: Sequence[Vote]) -> Standing:
-    own = [vote for vote in votes if maker in (vote.first, vote.second)]
-    wins, ties = sum(vote.winner == maker for vote in own), sum(not vote.winner for vote in own)
-    return Standing(maker, strength, wins, ties, len(own) - wins - ties, sum(vote.verdict == BOTH_BAD for vote in own))
+    own = [vote for vote in votes if maker in vote.makers]
+    wins, ties = sum(vote.chosen == maker for vote in own), sum(not _winner(vote) for vote in own)
+    return Standing(maker, strength, wins, ties, len(own) - wins - ties, sum(vote.answer == BOTH_BAD for vote in own))
 
 
 def _strengths(votes: Sequence[Vote], makers: Sequence[str], weights: np.ndarray | None) -> np.ndarray:
@@ -85,9 +78,9 @@ def _strengths(votes: Sequence[Vote], makers: Sequence[str], weights: np.ndarray
     import pandas as pd
     from evalica import Winner, newman
 
-    codes = {FIRST: Winner.X, SECOND: Winner.Y, EQUAL: Winner.Draw, BOTH_BAD: Winner.Draw}
+    codes = {LEFT: Winner.X, RIGHT: Winner.Y, EQUAL: Winner.Draw, BOTH_BAD: Winner.Draw}
     weights = np.ones(len(votes)) if weights is None else weights
-    rows = [(v.first, v.second, codes[v.verdict], float(w)) for v, w in zip(votes, weights, strict=True) if w]
+    rows = [(v.left_maker, v.right_maker, codes[v.answer], float(w)) for v, w in zip(votes, weights, strict=True) if w]
     for first, second in combinations(makers, 2):
         for code, share in ((Winner.X, PRIOR), (Winner.Y, PRIOR), (Winner.Draw, TIE_PRIOR)):
             rows.append((first, second, code, share / (len(makers) - 1)))
@@ -101,7 +94,7 @@ def _resampled(votes: Sequence[Vote], seed: int, resamples: int) -> np.ndarray:
     """(resamples, votes) how often each vote counts when prompts, and raters where there are several, are drawn anew."""
     rng = np.random.default_rng(seed)
     counts = np.ones((resamples, len(votes)))
-    for key in ("prompt", "rater"):
+    for key in ("request_id", "rater"):
         names, places = np.unique([getattr(vote, key) for vote in votes], return_inverse=True)
         if len(names) > 1:
             counts *= rng.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)[:, places]
@@ -113,15 +106,6 @@ def _resampled(votes: Sequence[Vote], seed: int, resamples: int) -> np.ndarray:
 # --- agreement --------------------------------------------------------------------------------------------------------
 
 
-def self_agreement(votes: Sequence[Vote]) -> Interval:
-    """Share of pairs, shown again to the same rater, on which the verdict was the same maker or a tie again. n counts pairs."""
-    shown = defaultdict(list)
-    for vote in votes:
-        shown[vote.rater, vote.pair].append(vote.winner)
-    repeated = [np.mean([again == first for again in others]) for first, *others in shown.values() if others]
-    return ratio(np.array(repeated), np.ones(len(repeated)))
-
-
 def alpha(votes: Sequence[Vote]) -> float | None:
     """Krippendorff's alpha of the raters' first verdicts on the same pairs; 1 agrees, 0 is chance; None for one rater."""
     import pandas as pd
@@ -129,8 +113,8 @@ def alpha(votes: Sequence[Vote]) -> float | None:
     from evalica import alpha as krippendorff
 
     table = defaultdict(dict)
-    for vote in votes:
-        table[vote.rater].setdefault(vote.pair, vote.winner or "tie")
+    for vote in _cast(votes):
+        table[vote.rater].setdefault(_pair(vote), _winner(vote) or "tie")
     if len(table) < 2:
         return None
     pairs = sorted({pair for row in table.values() for pair in row})
@@ -148,11 +132,11 @@ def concordance(votes: Sequence[Vote], values: Mapping[str, float], seed: int = 
     """
     sums, counts = defaultdict(float), defaultdict(float)
     for vote in votes:
-        if vote.winner and all(drawing in values for drawing in vote.drawings):
-            first, second = (values[drawing] for drawing in vote.drawings)
-            better, worse = (first, second) if vote.verdict == FIRST else (second, first)
-            sums[vote.prompt] += (better > worse) + 0.5 * (better == worse)
-            counts[vote.prompt] += 1
+        drawings = vote.left_drawing, vote.right_drawing
+        if _winner(vote) and all(drawing in values for drawing in drawings):
+            better, worse = (values[drawing] for drawing in (drawings if vote.answer == LEFT else drawings[::-1]))
+            sums[vote.request_id] += (better > worse) + 0.5 * (better == worse)
+            counts[vote.request_id] += 1
     return ratio(np.array([sums[p] for p in counts]), np.array([counts[p] for p in counts]), seed)
 
 
@@ -167,10 +151,9 @@ def simulated(strengths: Mapping[str, float], count: int, ties: float = 0.5, see
         first, second = rng.choice(len(makers), 2, replace=False)
         a, b = np.exp(strengths[makers[first]]), np.exp(strengths[makers[second]])
         weights = np.array([a, b, 2 * ties * np.sqrt(a * b)])
-        verdict = rng.choice([FIRST, SECOND, EQUAL], p=weights / weights.sum())
-        prompt = int(rng.integers(prompts))
-        drawings = (f"{number}a", f"{number}b")
-        votes.append(Vote(str(prompt), "simulated", makers[first], makers[second], str(verdict), drawings))
+        answer = str(rng.choice([LEFT, RIGHT, EQUAL], p=weights / weights.sum()))
+        pair = (makers[first], f"{number}a", makers[second], f"{number}b")
+        votes.append(Vote(new_uid(), str(rng.integers(prompts)), *pair, rater="simulated", kind="model", answer=answer))
     return votes
 
 

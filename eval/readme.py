@@ -115,13 +115,10 @@ def _short_table(summary: dict, recipe: dict) -> str:
 
 
 def _models(summary: dict) -> list[tuple[str, str]]:
-    """The generators with a role; an adapter is shown beside the base model or the rival, a rival also by itself."""
+    """The generators with a role; an adapter is shown beside the base model or the rival, those also by themselves."""
     roles, words = summary["roles"], {"base": "base model, before", "adapter": "adapter, after", "rival": "rival"}
-    if not (roles.get("rival") or (roles["adapter"] and roles["base"])):
-        missing = "base" if roles["adapter"] else "adapter"
-        raise InputError(
-            f"summary.json: no generator has the role '{missing}'; name it, or a rival, under roles in the recipe and score again"
-        )
+    if not (roles.get("rival") or roles["base"]):
+        raise InputError("summary.json: no generator has the role 'base' or 'rival'; name one under roles and score again")
     return [(roles[role], word) for role, word in words.items() if roles.get(role)]
 
 

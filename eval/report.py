@@ -4,7 +4,7 @@
 
 Reads summary.json and scores.jsonl (by `python -m eval.score`), recipe.json, palette.json, references.jsonl,
 completions.jsonl; training.npz, training_log.jsonl and samples.jsonl (of the adapter) and rival_training_log.jsonl (a copy of a
-sprite transformer's training_log.jsonl) where they are. Writes report.html and report.md.
+sprite transformer's training_log.jsonl) and ratings.sqlite where they are. Writes report.html and report.md.
 """
 
 import argparse
@@ -28,8 +28,10 @@ from eval import (
     report_words,
     run_folder,
 )
+from eval.ratings import Vote
 from eval.report_cost import cost
 from eval.report_legacy import bench
+from eval.report_raters import raters, votes_of
 from eval.report_sensitivity import sensitivity
 from eval.report_sweeps import rounds, temperatures
 from eval.report_tables import Section, Table
@@ -55,6 +57,7 @@ class Run:
     samples: list[dict]
     rival_log: list[dict]
     training: np.ndarray | None
+    votes: dict[str, list[Vote]]
 
     @cached_property
     def prompts(self) -> list[str]:
@@ -86,6 +89,7 @@ def load(folder: Path) -> Run:
         samples=run_folder.read_rows(folder / SAMPLES, run_folder.check_log, required=False).rows,
         rival_log=run_folder.read_rows(folder / run_folder.RIVAL_LOG, run_folder.check_log, required=False).rows,
         training=run_folder.read_training(folder, len(palette)),
+        votes=votes_of(folder),
     )
 
 
@@ -104,6 +108,7 @@ def sections(run: Run) -> list[Section]:
     found = [
         Section.of("results", report_tables.results(run.summary)),
         report_judge.cells(run.summary),
+        raters(run),
         Section.of("distribution", report_judge.distribution(run.summary)),
         Section.of("likelihoods", report_tables.likelihoods(run.summary, run.recipe)),
         training(run),

@@ -1,21 +1,18 @@
 """What the play page may ask for, field by field. Anything else is refused before it gets near a model."""
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from data_prep.errors import InputError
 from eval.best_of import MAX_CANDIDATES
 from eval.order import MAX_CAPTION
+from eval.pages.strict import Strict, in_words
 from eval.postprocess.shader import Light
 
 MAX_COUNT = 16
 MAX_SEED = 2**53 - 1  # the largest whole number that a browser holds exactly
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
-
-
-class Chances(_Strict):
+class Chances(Strict):
     """How pixels are drawn, and how many drawings."""
 
     seed: int = Field(ge=0, le=MAX_SEED)
@@ -42,7 +39,7 @@ class AskedChildren(Chances):
     parents: list[str] = Field(min_length=2, max_length=2)
 
 
-class AskedLight(_Strict):
+class AskedLight(Strict):
     """Angles in degrees; rim: rim light and glow, as `pixelreef shade --rim` has them."""
 
     azimuth: float = Field(ge=-360, le=720)
@@ -62,13 +59,6 @@ class AskedLight(_Strict):
             raise InputError(f"light: {in_words(error.errors())}") from error
 
 
-class AskedLighting(_Strict):
+class AskedLighting(Strict):
     drawing: str
     light: AskedLight
-
-
-def in_words(faults: list[dict]) -> str:
-    """pydantic's first fault as one line: the field and what it takes, without the value."""
-    field = ".".join(part for part in faults[0]["loc"] if isinstance(part, str) and part not in ("body", "query", "path"))
-    words = faults[0]["msg"].removeprefix("Value error, ")
-    return f"{field or 'request'}: {words[0].lower()}{words[1:]}"

@@ -26,8 +26,8 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from data_prep.errors import InputError
-from eval.pages.asked import in_words
 from eval.pages.security import KEY, Guard
+from eval.pages.strict import in_words
 
 _FOLDER = Path(__file__).parent
 HOST = "127.0.0.1"
@@ -44,7 +44,7 @@ class Page:
     path: str
     title: str
     router: APIRouter
-    close: Callable[[], None]
+    close: Callable[[], None] = lambda: None
 
 
 def create_app(pages: Sequence[Page], token: str | None = None) -> Guard:

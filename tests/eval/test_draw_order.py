@@ -40,7 +40,7 @@ try:
     main(["draw", "--help"])
 except SystemExit:
     print(time.process_time() - started, *sys.modules, file=sys.stderr)
-import eval.draw, eval.decoding, eval.generators
+from eval import decoding, draw, generators
 print(*sys.modules, file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

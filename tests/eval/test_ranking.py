@@ -4,25 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from eval.ranking import (
-    BOTH_BAD,
-    EQUAL,
-    FIRST,
-    SECOND,
-    Vote,
-    alpha,
-    concordance,
-    ranking,
-    self_agreement,
-    simulated,
-    votes_needed,
-)  # fmt: skip
+from eval.ranking import alpha, concordance, ranking, simulated, votes_needed
+from eval.ratings import BOTH_BAD, EQUAL, LEFT, RIGHT, SKIP, Vote, new_uid
 
 TRUE = {"adapter": 0.9, "rival": 0.3, "base": -1.2}
 
 
-def vote(verdict: str, first: str = "a", second: str = "b", rater: str = "r", prompt: str = "p", drawings=("1", "2")) -> Vote:
-    return Vote(prompt, rater, first, second, verdict, drawings)
+def vote(answer: str, left: str = "a", right: str = "b", rater: str = "r", prompt: str = "p", drawings=("1", "2")) -> Vote:
+    return Vote(new_uid(), prompt, left, drawings[0], right, drawings[1], rater=rater, kind="person", answer=answer)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -48,15 +37,18 @@ def test_makers_that_are_alike_are_not_told_apart():
 
 def test_sides_do_not_matter():
     votes = simulated(TRUE, 200, seed=5)
-    other = {FIRST: SECOND, SECOND: FIRST}
-    turned = [Vote(v.prompt, v.rater, v.second, v.first, other.get(v.verdict, v.verdict), v.drawings[::-1]) for v in votes]
+    other = {LEFT: RIGHT, RIGHT: LEFT}
+    turned = [
+        vote(other.get(v.answer, v.answer), v.right_maker, v.left_maker, v.rater, v.request_id, (v.right_drawing, v.left_drawing))
+        for v in votes
+    ]
     for one, same in zip(ranking(votes, resamples=20), ranking(turned, resamples=20), strict=True):
         assert one.maker == same.maker and one.strength.mean == pytest.approx(same.strength.mean, abs=1e-4)
         assert (one.wins, one.ties, one.losses) == (same.wins, same.ties, same.losses)
 
 
 def test_a_maker_that_never_won_has_a_finite_place():
-    votes = [vote(FIRST, prompt=str(i)) for i in range(30)] + [vote(BOTH_BAD, "b", "c"), vote(EQUAL, "b", "c", prompt="q")]
+    votes = [vote(LEFT, prompt=str(i)) for i in range(30)] + [vote(BOTH_BAD, "b", "c"), vote(EQUAL, "b", "c", prompt="q")]
     found = {standing.maker: standing for standing in ranking(votes, resamples=50)}
     assert all(np.isfinite([s.strength.mean, s.strength.low, s.strength.high]).all() for s in found.values())
     assert found["a"].strength.mean > found["b"].strength.mean
@@ -64,33 +56,30 @@ def test_a_maker_that_never_won_has_a_finite_place():
 
 
 def test_no_votes_no_ranking():
-    assert ranking([]) == [] and self_agreement([]).n == 0 and alpha([]) is None and concordance([], {}).n == 0
+    assert (
+        ranking([]) == ranking([vote(SKIP)]) == []
+        and alpha([]) is None
+        and concordance([], {}).n == 0
+    )
 
 
 def test_one_odd_prompt_widens_the_interval():
     """The same hundred votes, on many prompts or on two."""
-    many = [vote(FIRST if i % 4 else SECOND, prompt=str(i)) for i in range(100)]
-    few = [vote(FIRST if i % 4 else SECOND, prompt=str(i % 4 == 0)) for i in range(100)]
+    many = [vote(LEFT if i % 4 else RIGHT, prompt=str(i)) for i in range(100)]
+    few = [vote(LEFT if i % 4 else RIGHT, prompt=str(i % 4 == 0)) for i in range(100)]
     width = lambda votes: (lambda s: s.high - s.low)(ranking(votes, resamples=200)[0].strength)  # noqa: E731
     assert width(few) > 1.5 * width(many)
 
 
-def test_self_agreement_sees_the_same_pair_whichever_side():
-    same = [vote(FIRST), vote(SECOND, "b", "a", drawings=("2", "1"))]  # 'a' both times
-    changed = [vote(FIRST, prompt="q"), vote(EQUAL, prompt="q")]
-    assert self_agreement(same).mean == 1 and self_agreement(same + changed).mean == 0.5
-    assert self_agreement([vote(FIRST, rater="x"), vote(SECOND, rater="y")]).n == 0  # two raters are no repetition
-
-
 def test_alpha_is_one_where_raters_agree_and_near_nothing_where_they_guess():
     rng = np.random.default_rng(0)
-    agreed = [vote(FIRST if i % 2 else SECOND, rater=r, prompt=str(i)) for i in range(60) for r in "xy"]
-    guessed = [vote(str(rng.choice([FIRST, SECOND])), rater=r, prompt=str(i)) for i in range(400) for r in "xy"]
+    agreed = [vote(LEFT if i % 2 else RIGHT, rater=r, prompt=str(i)) for i in range(60) for r in "xy"]
+    guessed = [vote(str(rng.choice([LEFT, RIGHT])), rater=r, prompt=str(i)) for i in range(400) for r in "xy"]
     assert alpha(agreed) == pytest.approx(1) and abs(alpha(guessed)) < 0.15 and alpha(agreed[::2]) is None
 
 
 def test_a_metric_is_believed_as_far_as_it_follows_the_votes():
-    votes = [vote(FIRST if i % 2 else SECOND, prompt=str(i), drawings=(f"{i}a", f"{i}b")) for i in range(60)]
+    votes = [vote(LEFT if i % 2 else RIGHT, prompt=str(i), drawings=(f"{i}a", f"{i}b")) for i in range(60)]
     right = {f"{i}a": float(i % 2) for i in range(60)} | {f"{i}b": float(1 - i % 2) for i in range(60)}
     assert concordance(votes, right).mean == 1
     assert concordance(votes, {key: -value for key, value in right.items()}).mean == 0

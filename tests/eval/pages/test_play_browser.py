@@ -2,71 +2,34 @@
 
 import io
 import json
-import os
-import shutil
 
 import numpy as np
 import pytest
+from chromium import needs_chromium, pixels
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from data_prep.grid_text import read
 from data_prep.palette import named
 from eval.postprocess.shader import Light, shade
 
 REEF = named("reef64")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-QUIET += ["--disable-component-update", "--disable-sync"]
-PIXELS = (
-    "canvas => [canvas.height, canvas.width, ...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
-)
-
-# On a developer's machine a browser may be missing; where CI is set it must be there, so the test cannot be lost.
-pytestmark = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium on this machine")
-
-
-expect.set_options(timeout=30_000)  # two cores may be busy
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield found
-        found.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture
-def open_page(browser, site):
-    """Opens the page with its key; what goes wrong in it or is asked of another host fails the test."""
-    contexts, faults = [], []
-
+def open_page(visit, site):
     def open_(**options):
-        contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda asked: faults.append(asked.url) if f"127.0.0.1:{site.port}/" not in asked.url else None)
-        page.goto(site.address)
+        page = visit(site.address, **options)
         expect(page.locator("#facts")).to_contain_text("by hand · draws 16×16")
         return page
 
-    yield open_
-    for context in contexts:
-        context.close()
-    assert not faults
+    return open_
 
 
 @pytest.fixture
 def page(open_page):
     return open_page()
-
-
-def pixels(canvas) -> np.ndarray:
-    """(H, W, 4) uint8 of a canvas."""
-    height, width, *values = canvas.evaluate(PIXELS)
-    return np.array(values, np.uint8).reshape(height, width, 4)
 
 
 def draw(page, prompt: str, count: int = 2, seed: int = 7) -> None:

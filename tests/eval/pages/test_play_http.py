@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import eval.draw as command
 from data_prep.errors import InputError
 from data_prep.grid_text import read
 from data_prep.palette import named
+from eval import draw as command
 from eval.cli import main
 from eval.pages.security import HEADERS, MAX_BODY
 from eval.pages.studio import MAX_KEPT, own_palette
