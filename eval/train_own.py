@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 def train_own(options) -> None:
     """The whole way, from pictures to the sheet. Raises InputError."""
     from finetune import own_sprites, quiet
+    from finetune.whole_files import write_whole
 
     _check(options)
     quiet.quieten()
@@ -59,7 +60,7 @@ def train_own(options) -> None:
     found = own_sprites.survey(dataset)
     _tell(found, own_sprites.warnings(found))
     if not (out / RECIPE).exists():
-        _write(out / ASKED, json.dumps(asked))
+        write_whole(out / ASKED, json.dumps(asked))
         _plan(options, dataset, out, found.train)
     _train(out)
     if not (out / SHEET).exists():
@@ -82,7 +83,7 @@ def _same_request(out: Path, options) -> dict:
     asked = {key: getattr(options, key) for key in ("base", "size", "steps", "minutes")}
     note = out / ASKED
     if not note.exists():
-        if out.exists() and {path.name for path in out.iterdir()} - {"dataset", f".{ASKED}"}:
+        if out.exists() and {path.name for path in out.iterdir() if not path.name.startswith(".")} - {"dataset"}:
             raise InputError(f"{out}: holds other files; choose another --out")
         return asked
     before = json.loads(note.read_text())
@@ -91,12 +92,6 @@ def _same_request(out: Path, options) -> dict:
         raise InputError(f"{out}: was begun with {said}; give the same to go on, or another --out")
     vars(options).update(before)
     return before
-
-
-def _write(file: Path, text: str) -> None:
-    staging = file.with_name(f".{file.name}")
-    staging.write_text(text)
-    os.replace(staging, file)
 
 
 def _tell(found, warnings: Sequence[str]) -> None:
@@ -136,9 +131,10 @@ def _length_told(length, a_sprite: float, train: int, side: int) -> list[str]:
     """How long the run takes, and whether that is too short to learn the form of a drawing."""
     from finetune.own_sprites import SEEN_AT_LEAST, sprites_to_see
 
+    often = f"each of the {train:,} is seen {length.seen / train:.1f} times"
     told = [
-        f"{length.steps:,} steps of {length.each} sprite{'s' * (length.each > 1)}: each of the {train:,} "
-        f"is seen {length.seen / train:.1f} times; "
+        f"{length.steps:,} steps of {length.each} sprite{'s' * (length.each > 1)}: "
+        f"{often if length.seen >= train else f'{length.seen:,} of the {train:,} are seen once'}; "
         f"{a_sprite:.1f} s a sprite, {_time(length.cost * a_sprite)} in all (stop it at will: run again, it goes on)"
     ]
     enough = min(SEEN_AT_LEAST, sprites_to_see(train))
@@ -224,14 +220,10 @@ def _examples(dataset: Path, palette) -> list[Sprite]:
 
 
 def _sprites(dataset: Path, split: str, palette) -> list[Sprite]:
-    import pyarrow.parquet as pq
-
     from data_prep import grid_text
+    from data_prep.pairs import read_rows
 
-    file = dataset / "data" / f"{split}-00000-of-00001.parquet"
-    if not file.exists():
-        return []
-    rows = pq.read_table(file, columns=["completion", "caption_full"]).to_pylist()
+    rows = list(read_rows(dataset, split, ["completion", "caption_full"]))
     grids = [grid_text.read(row["completion"][0]["content"], {palette.name: palette}).grid for row in rows]
     return [Sprite(grid, palette, row["caption_full"]) for grid, row in zip(grids, rows, strict=True)]
 

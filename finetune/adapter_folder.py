@@ -9,10 +9,7 @@ samples.jsonl        scores of what it drew while it trained; training.png: both
 """
 
 import json
-import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +19,11 @@ import yaml
 from data_prep.errors import InputError
 from data_prep.palette import Palette
 from finetune.base_models import PACKAGED
+from finetune.whole_files import whole_folder, write_whole
 
 FACTS, METRICS, LOG = "pixelreef.json", "metrics.json", "training_log.jsonl"
 SAMPLES, CHART, SHEET = "samples.jsonl", "training.png", "samples.png"
+BITS, GUIDE = "bits_per_pixel", "guide"  # columns of log and samples
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,7 @@ def write_adapter(
     """
     if folder.exists():
         raise InputError(f"{folder}: exists; remove it or choose another output_dir")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".adapter-"))
-    try:
+    with whole_folder(folder) as staging:
         _save_lora(model, staging, facts.base_hub_id)
         (staging / FACTS).write_text(json.dumps(vars(facts), indent=1))
         (staging / METRICS).write_text(json.dumps(metrics, indent=1))
@@ -95,11 +92,7 @@ def write_adapter(
         (staging / "README.md").write_text(model_card(facts, metrics))
         for name, content in (beside or {}).items():
             (staging / name).write_bytes(content)
-        staging.chmod(0o755)
         (staging / "adapter_model.safetensors").chmod(0o644)
-        os.replace(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def round_lora(model) -> None:
@@ -191,9 +184,7 @@ def write_cards(adapters: Path) -> None:
     """Writes the README.md of every adapter anew, from its own files."""
     for folder in sorted(path.parent for path in adapters.glob(f"*/{FACTS}")):
         card = model_card(AdapterFacts.load(folder), json.loads((folder / METRICS).read_text()))
-        staging = folder / ".README.md"
-        staging.write_text(card)
-        os.replace(staging, folder / "README.md")
+        write_whole(folder / "README.md", card)
 
 
 def write_index(adapters: Path) -> Path:
@@ -207,9 +198,7 @@ def write_index(adapters: Path) -> Path:
         cells = [f"[{facts.name}]({folder.name}/README.md)", facts.base_hub_id, ", ".join(f"{h}x{w}" for h, w in facts.sizes)]
         cells += [str(facts.sprites_seen), *bits, f"{metrics['after']['allowed_mass']:.4f}", ", ".join(facts.licences)]
         lines.append("| " + " | ".join(cells) + " |")
-    path = adapters / "README.md"
-    path.write_text("\n".join(lines) + "\n")
-    return path
+    return write_whole(adapters / "README.md", "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":  # every card and the index

@@ -7,7 +7,6 @@ installed. GGUF weights are converted once to safetensors (a model loaded straig
 quantised and cannot be trained) and kept under PIXELREEF_CACHE, by default `~/.cache/pixelreef`, by their SHA-256.
 """
 
-import contextlib
 import hashlib
 import json
 import os
@@ -18,15 +17,18 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from data_prep.errors import InputError, exit_code
 from finetune.quiet import quieten
+from finetune.whole_files import whole_folder
 
 # Regular expression by which Qwen2, 2.5 and 3 split text before they merge, from their tokenizer.json
 QWEN2_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 DTYPES = ("float32", "bfloat16", "float16")
 CONVERSION = 2  # in the names of converted folders: rises when what is written into them changes
+_staging = partial(whole_folder, or_there=True)  # several processes of a run may convert at once
 PROVENANCE = "pixelreef.json"  # written into converted folders: hub id and SHA-256 of the source
 
 
@@ -88,7 +90,7 @@ def resolve(name: str) -> BaseModel:
         return _convert(path, path.stem)
     if path.is_dir():
         return _resolve_folder(path)
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or path.is_absolute() or name.startswith("."):
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith("."):
         raise InputError(f"base model {name!r}: no such folder or file; packaged ones are {', '.join(PACKAGED)}")
     return BaseModel(name, name, "")
 
@@ -143,25 +145,6 @@ def _convert(gguf: Path, hub_id: str) -> BaseModel:
             _convert_into(gguf, staging)
             _write_provenance(staging, hub_id, digest)
     return BaseModel(str(folder), hub_id, digest)
-
-
-class _staging:
-    """A temporary sibling that becomes `folder` in one rename when the block succeeds."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-
-    def __enter__(self) -> Path:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self.path = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=".staging-"))
-        return self.path
-
-    def __exit__(self, kind, error, trace):
-        if kind is None:
-            self.path.chmod(0o755)
-            with contextlib.suppress(OSError):  # another process was first; its folder is as good
-                os.replace(self.path, self.folder)
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 def _write_provenance(folder: Path, hub_id: str, sha256: str) -> None:

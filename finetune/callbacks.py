@@ -2,12 +2,14 @@
 
 import json
 import math
-import os
-import resource
 import time
 from pathlib import Path
 
 from transformers import TrainerCallback
+
+from finetune.memory import GB
+from finetune.memory_advice import peak_memory
+from finetune.whole_files import rows_until
 
 
 class StepLine(TrainerCallback):
@@ -56,25 +58,6 @@ class StepLine(TrainerCallback):
             "seconds": round(self.seconds_before + seconds, 2),
             "sprites_per_second": steps * self.sprites_per_step / seconds,
             "tokens_per_second": logs.get("num_tokens", 0) / seconds,
-            "memory_gb": peak_memory_gb(),
+            "memory_gb": peak_memory() / GB,
             "seconds_left": seconds / steps * (state.max_steps - state.global_step),
         }
-
-
-def rows_until(path: Path, step: int) -> list[dict]:
-    """Cuts a log back to the rows of steps up to `step`, and returns them; later ones will be written again."""
-    lines = path.read_text().rpartition("\n")[0].splitlines() if path.exists() else []  # a kill can tear the last one off
-    kept = [row for row in map(json.loads, lines) if row["step"] <= step]
-    staging = path.with_name(f".{path.name}")
-    staging.write_text("".join(json.dumps(row) + "\n" for row in kept))
-    os.replace(staging, path)
-    return kept
-
-
-def peak_memory_gb() -> float:
-    """Peak memory of this process in GB: of the accelerator where there is one, else resident."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -8,15 +8,14 @@ Reads training_log.jsonl and samples.jsonl, and metrics.json where it is there, 
 import argparse
 import io
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.errors import InputError, exit_code
-from finetune.adapter_folder import CHART, LOG, METRICS, SAMPLES
+from finetune.adapter_folder import BITS, CHART, GUIDE, LOG, METRICS, SAMPLES
+from finetune.whole_files import read_rows, write_whole
 
-BITS, GUIDE = "bits_per_pixel", "guide"
 INK, TRAINING, HELD_OUT, TASTE, FAULT = "#3a4254", "#9db4d6", "#1f5fbf", "#b3541e", "#8a8f99"
 ENOUGH = 5  # drawings over a run below which no correlation is told
 
@@ -102,16 +101,7 @@ def write_chart(folder: Path) -> Path:
         raise InputError(f"{folder / SAMPLES}: not there or empty; nothing was drawn while this trained (draw_every)")
     metrics = folder / METRICS
     kept = json.loads(metrics.read_text()).get("kept", {}).get("step") if metrics.is_file() else None
-    staging = folder / f".{CHART}"
-    staging.write_bytes(chart(read_rows(folder / LOG), samples, kept))
-    os.replace(staging, folder / CHART)
-    return folder / CHART
-
-
-def read_rows(path: Path) -> list[dict]:
-    """Whole lines of a .jsonl; none where there is no file."""
-    lines = path.read_text().rpartition("\n")[0].splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines]
+    return write_whole(folder / CHART, chart(read_rows(folder / LOG), samples, kept))
 
 
 def main(arguments: list[str]) -> int:

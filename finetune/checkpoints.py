@@ -14,6 +14,10 @@ from finetune.base_models import file_sha256
 MANIFEST = "manifest.json"
 
 
+def checkpoint(out: Path, step: int) -> Path:
+    return out / f"checkpoint-{step}"
+
+
 def checkpoints(out: Path) -> list[Path]:
     """The checkpoints of a run, oldest first. A folder such as `checkpoint-old` is somebody's own."""
     found = ((path.name.removeprefix("checkpoint-"), path) for path in out.glob("checkpoint-*"))
@@ -44,6 +48,14 @@ def is_whole(folder: Path) -> bool:
 def last_whole(out: Path) -> Path | None:
     """The newest whole checkpoint of a run."""
     return next((folder for folder in reversed(checkpoints(out)) if is_whole(folder)), None)
+
+
+def load_weights(model, folder: Path) -> None:
+    """Sets a PeftModel's trained weights to those of a checkpoint."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
 
 
 def keep_newest(out: Path, limit: int | None, best: str | None = None) -> None:

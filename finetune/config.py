@@ -87,7 +87,13 @@ class RunConfig:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
-KEPT = BEST, LAST = "best", "last"
+LAST = "last"
+KEPT = ("best", LAST)
+REMOVED = {  # keys that older recipes hold or that TRL would take without effect → what to do
+    "first_use_weight": "there is no such weight any more; remove the line (1.0, its default, did nothing)",
+    "gradient_checkpointing": "write activation_checkpointing instead",
+    "gradient_checkpointing_kwargs": "write activation_checkpointing_kwargs instead",
+}
 SHAPE_OF_LORA = {"lora_r", "lora_alpha", "lora_target_modules", "use_rslora", "use_dora"}
 DATACLASSES = (Recipe, GridSFTConfig, ModelConfig)
 
@@ -97,8 +103,10 @@ def valid_keys() -> set[str]:
 
 
 def check_keys(keys: Iterable[str], file: str) -> None:
-    """Raises InputError for the first key that no dataclass has, with the nearest that exists."""
+    """Raises InputError for the first key that is not taken, with what to do or the nearest that exists."""
     for key in keys:
+        if key in REMOVED:
+            raise InputError(f"{file}: {key}: {REMOVED[key]}")
         if key not in valid_keys():
             near = difflib.get_close_matches(str(key), valid_keys(), 1, 0.0)[0]
             raise InputError(f"{file}: unknown key {key!r}; the nearest valid one is {near!r}")

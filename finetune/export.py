@@ -14,9 +14,6 @@ gives what either does to the log-probabilities. Weights that float16 cannot hol
 """
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +30,7 @@ from finetune.cell_tokens import CellTokens
 from finetune.gguf_export import TYPES, check_architecture, write_gguf
 from finetune.likelihood import Query
 from finetune.loading import Adapted, load_adapted
+from finetune.whole_files import whole_folder
 
 EXPORT = "export.json"
 TOLERANCE = 0.02  # nats: mean |Δ log p| of a pixel
@@ -70,9 +68,7 @@ def export(
     if gguf is not None:
         check_architecture(found.model.config.to_dict(), found.base.location)
     queries = queries_of(found.tokens, sprites or procedural_sprites(found.facts, found.palette))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=".export-"))
-    try:
+    with whole_folder(out) as staging:
         dtype, parity = _write_model(found, queries, staging)
         said = f"mean |Δ log p| {parity.mean:.5f} nats a pixel, largest {parity.largest:.4f}, over {parity.pixels} pixels"
         if not parity.mean < TOLERANCE and not force:
@@ -80,10 +76,6 @@ def export(
         _write_words(found, adapter, staging, dtype, parity)
         if gguf is not None:
             write_gguf(staging, staging / f"{found.facts.name}-{gguf.upper()}.gguf", found.facts.name, gguf)
-        staging.chmod(0o755)
-        os.replace(staging, out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     print(f"{dtype}, {said}")
     return out
 

@@ -94,7 +94,7 @@ def _add_tokenizer(writer, folder: Path, entries: int) -> None:
 
 def splitting(tokenizer: dict, folder: Path) -> str:
     """llama.cpp's name of how a byte-level tokenizer splits text before it merges. Raises InputError for others."""
-    found = tokenizer["pre_tokenizer"]
+    found = tokenizer["pre_tokenizer"] or {"type": None}
     steps = found["pretokenizers"] if found["type"] == "Sequence" else [found]
     kinds = [step["type"] for step in steps]
     if kinds == ["Split", "ByteLevel"] and steps[0]["pattern"] == {"Regex": QWEN2_SPLIT} and not steps[1]["use_regex"]:

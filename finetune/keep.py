@@ -5,12 +5,12 @@ with the fewest bits on held-out sprites. A dozen drawings a checkpoint are few:
 from collections.abc import Sequence
 from pathlib import Path
 
-from finetune.adapter_folder import CHART, LOG, SAMPLES, SHEET
-from finetune.chart import chart, read_rows
-from finetune.checkpoints import is_whole
+from finetune.adapter_folder import BITS, CHART, GUIDE, LOG, SAMPLES, SHEET
+from finetune.chart import chart
+from finetune.checkpoints import checkpoint, is_whole, load_weights
 from finetune.config import LAST
-from finetune.samples import GUIDE, SHEETS, best, from_first_process, sheet_name
-from finetune.trainer import BITS
+from finetune.samples import SHEETS, best, from_first_process, sheet_name
+from finetune.whole_files import read_rows
 
 
 def keep(trainer, policy: str) -> dict:
@@ -18,7 +18,7 @@ def keep(trainer, policy: str) -> dict:
 
     policy: 'best' or 'last'.
     """
-    out, last_step = Path(trainer.args.output_dir), min(trainer.state.global_step, trainer.state.max_steps)
+    out, last_step = Path(trainer.args.output_dir), trainer.state.global_step
     rows, chosen = from_first_process(_choice(out, policy) if trainer.is_world_process_zero() else None)
     step = last_step if chosen is None else chosen["step"]
     if step != last_step:
@@ -37,18 +37,6 @@ def _choice(out: Path, policy: str) -> tuple[list[dict], dict | None]:
             return rows, chosen
         there.remove(chosen)
     return rows, None
-
-
-def checkpoint(out: Path, step: int) -> Path:
-    return out / f"checkpoint-{step}"
-
-
-def load_weights(model, folder: Path) -> None:
-    """Sets a PeftModel's trained weights to those of a checkpoint."""
-    from peft import set_peft_model_state_dict
-    from safetensors.torch import load_file
-
-    set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
 
 
 def reason(rows: Sequence[dict], chosen: dict | None, policy: str) -> str:

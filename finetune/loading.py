@@ -37,7 +37,7 @@ def load_adapted(adapter: Path, base: str | None = None, dtype: str = "bfloat16"
     check_files(adapter)
     if palette.hash != facts.palette_hash:
         raise InputError(f"adapter {adapter}: palette.json holds another palette ({palette.name!r}) than it was trained on")
-    if facts.prompt_hash != prompt_hash():
+    if facts.prompt_hash != prompt_hash(facts.tasks):
         raise InputError(f"adapter {adapter}: was trained with other prompts than these; train it again")
     found = resolve(base or packaged_name(facts))
     check_base(facts, found)

@@ -1,5 +1,6 @@
 """Advice instead of an out-of-memory trace: the prediction of `finetune.memory` against what is free, in one line."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,20 @@ def free_memory(device: str, groups=GROUPS) -> float:
     return float(min(free))
 
 
+def peak_memory() -> float:
+    """Peak bytes that this process has taken: of the GPU what torch reserved, where it did, else resident memory."""
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_reserved():
+        return float(torch.cuda.max_memory_reserved())
+    with suppress(OSError):  # Linux; its ru_maxrss is no help, since a process inherits its parent's
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith("VmHWM"))
+    import resource
+
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS
+
+
 def setting_of(run) -> Setting | None:
     """What decides the memory of a `finetune.setup.Run`; None for what `predict` does not know (8-bit weights, other targets)."""
     model, args = run.config.model, run.config.training
@@ -39,7 +54,7 @@ def setting_of(run) -> Setting | None:
     return Setting(
         batch=args.per_device_train_batch_size,
         tokens=longest(run),
-        rank=model.lora_r,
+        rank=_rank(run.config),
         targets=tuple(targets),
         precision="nf4" if model.load_in_4bit else "fp32" if model.dtype == "float32" else "bf16",
         nested=model.use_bnb_nested_quant,
@@ -52,13 +67,19 @@ def setting_of(run) -> Setting | None:
     )
 
 
+def _rank(config) -> int:
+    """Of the recipe's LoRA, or of the adapter that training goes on from."""
+    if not config.recipe.start_from:
+        return config.model.lora_r
+    return json.loads((Path(config.recipe.start_from) / "adapter_config.json").read_text())["r"]
+
+
 def longest(run) -> int:
-    """Tokens of the longest training pair, by the largest grid and the longest caption."""
+    """Tokens of the longest training pair, by the largest grid and the longest prompt."""
     train = run.data["train"]
     height, width = max(set(zip(train["height"], train["width"], strict=True)), key=lambda size: size[0] * size[1])
-    captions = [len(caption) for caption in train["caption"]]
-    row = captions.index(max(captions))
-    return len(run.tokens.prompt_ids(train[row]["prompt"])) + len(run.tokens.schedule(run.palette, height, width).ids)
+    prompt = max(train["prompt"], key=lambda turns: sum(len(turn["content"]) for turn in turns))
+    return len(run.tokens.prompt_ids(prompt)) + len(run.tokens.schedule(run.palette, height, width).ids)
 
 
 def changes(setting: Setting) -> Iterator[tuple[str, Setting]]:

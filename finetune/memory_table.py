@@ -1,7 +1,6 @@
 """The table of docs/memory.md, and the measured runs beside it in memory.jsonl; see `finetune.memory` for the command."""
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from finetune.memory import BAND, GB, RUNTIME, SHAPES, Setting, Shape, predict, shape_of
+from finetune.whole_files import write_whole
 
 LENGTHS = {16: 352, 24: 680, 32: 1136}  # tokens of a sprite of such a side with a caption of some 15 words
 SMALL = 8 * GB
@@ -37,11 +37,7 @@ def command(arguments: list[str]) -> Path | None:
     page = Path(arguments[0])
     if arguments[1:]:
         _note(page.with_suffix(".jsonl"), measure(arguments[1:]))
-    text = render(measured(page.with_suffix(".jsonl")))
-    staging = page.with_name(f".{page.name}")
-    staging.write_text(text)
-    os.replace(staging, page)
-    return page
+    return write_whole(page, render(measured(page.with_suffix(".jsonl"))))
 
 
 def measure(flags: list[str]) -> dict:
@@ -58,7 +54,7 @@ def _run(flags: list[str]) -> dict:
 
     quieten()
     from finetune.config import parse
-    from finetune.memory_advice import setting_of
+    from finetune.memory_advice import peak_memory, setting_of
     from finetune.setup import load_run
 
     run = load_run(parse([*flags, "--save_strategy", "no"]))
@@ -66,27 +62,15 @@ def _run(flags: list[str]) -> dict:
     trainer = run.trainer()
     run.measure(trainer)
     trainer.train()
-    return {"shape": asdict(shape), "setting": asdict(setting), "random": run.config.recipe.random_init, "measured": _peak()}
-
-
-def _peak() -> float:
-    """Peak bytes of this process: on a GPU what torch reserved and the context, else resident memory (Linux)."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_reserved() + RUNTIME["cuda"]
-    # not ru_maxrss: a process inherits its parent's
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith("VmHWM"))
+    peak = peak_memory() + (RUNTIME["cuda"] if setting.device == "cuda" else 0)
+    return {"shape": asdict(shape), "setting": asdict(setting), "random": run.config.recipe.random_init, "measured": peak}
 
 
 def _note(file: Path, row: dict) -> None:
     """Adds a measured run; one of the same shape and setting is replaced."""
     key = (row["shape"], row["setting"])
     rows = [old for old in measured(file) if (old["shape"], old["setting"]) != key] + [row]
-    staging = file.with_name(f".{file.name}")
-    staging.write_text("".join(json.dumps(one) + "\n" for one in rows))
-    os.replace(staging, file)
+    write_whole(file, "".join(json.dumps(one) + "\n" for one in rows))
 
 
 def measured(file: Path) -> list[dict]:

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import grid_text, pairs
+from data_prep import grid_text
 from data_prep.curate import threshold_alpha, trim
 from data_prep.errors import InputError
+from data_prep.pairs import shards
 from data_prep.palette import PALETTE_FOLDER, Palette
 from data_prep.prepare import prepare
 from data_prep.progress import Progress
 from data_prep.recipe import PrepareRecipe
 from data_prep.sources import packs
+from data_prep.splits import SPLITS
 from data_prep.sprite import MAX_SIDE, MIN_SIDE
 
 SIDES = (8, 16, 24, 32, 48, 64)  # frames that are tried for sprites of unstated size
@@ -97,7 +99,7 @@ def survey(dataset: Path) -> Survey:
     from finetune.adapter_folder import load_palette
 
     palette = load_palette(dataset)
-    tables = {split: pq.read_table(file) for split in pairs.SPLITS if (file := _file(dataset, split)).exists()}
+    tables = {split: pq.read_table(files) for split in SPLITS if (files := shards(dataset, split))}
     counts = {split: len(table) for split, table in tables.items()}
     lines = (dataset / "dropped.jsonl").read_text("utf-8").splitlines()
     dropped = Counter(json.loads(line)["reason"].partition(":")[0] for line in lines)
@@ -110,10 +112,6 @@ def survey(dataset: Path) -> Survey:
     colour, share = _top_colour(tables["train"]["completion"].to_pylist(), palette)
     captions = tuple(tables["train"]["caption_full"].to_pylist())
     return Survey(counts["train"], total - counts["train"], captions, colour, share, dropped)
-
-
-def _file(dataset: Path, split: str) -> Path:
-    return dataset / "data" / f"{split}-00000-of-00001.parquet"
 
 
 def _top_colour(completions: Sequence[list[dict]], palette: Palette) -> tuple[str, float]:

@@ -6,9 +6,9 @@ where `report_to` names it. A row: step, saved (whether a checkpoint was, too), 
 the others wait. Drawing leaves the random state alone: training with and without it gives the same weights.
 """
 
+import io
 import json
 import math
-import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,12 +24,10 @@ from transformers import TrainerCallback
 
 from data_prep.contact_sheet import contact_sheet
 from data_prep.sprite import Sprite
-from finetune.adapter_folder import SAMPLES
-from finetune.callbacks import rows_until
-from finetune.trainer import BITS
+from finetune.adapter_folder import BITS, GUIDE, SAMPLES
+from finetune.whole_files import rows_until, write_whole
 
 SHEETS = "samples"  # folder in output_dir
-GUIDE = "guide"
 COLUMNS, SLOT, CAPTION_LINES = 4, 192, 3  # of a contact sheet: sprites a row, pixels a sprite
 
 
@@ -85,7 +83,7 @@ class Samples(TrainerCallback):
 
     def _look(self, state, saved: bool, model: torch.nn.Module) -> None:
         done = self.rows and self.rows[-1]["step"] >= state.global_step
-        if done or state.global_step > state.max_steps or AcceleratorState().distributed_type == DistributedType.FSDP:
+        if done or AcceleratorState().distributed_type == DistributedType.FSDP:
             return
         row = None
         if state.is_world_process_zero:
@@ -109,9 +107,9 @@ class Samples(TrainerCallback):
             found = self.taste.score(drawn) | measured | {"held_out": measured["sprites"]}
             model.train(was_training)
         sheet = sheet_of(drawn)
-        path = self.out / SHEETS / sheet_name(state.global_step)
-        sheet.save(path.with_suffix(".tmp"), "PNG")
-        os.replace(path.with_suffix(".tmp"), path)
+        content = io.BytesIO()
+        sheet.save(content, "PNG")
+        write_whole(self.out / SHEETS / sheet_name(state.global_step), content.getvalue())
         if self.board is not None:
             self.board.add_image("samples/sheet", np.asarray(sheet), state.global_step, dataformats="HWC")
             for key, value in flat(found):

@@ -1,6 +1,5 @@
 """From a resolved recipe to a trainer that is ready to run, and from a trained one to its adapter folder."""
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,15 +13,17 @@ from data_prep.palette import Palette
 from finetune.adapter_folder import LOG, AdapterFacts, load_palette, read_template, write_adapter
 from finetune.augmented import AugmentingCollator, Epochs, gives_palette, row_sprite
 from finetune.base_models import PACKAGED, BaseModel, load_model, load_tokenizer, resolve
-from finetune.callbacks import StepLine, peak_memory_gb
+from finetune.callbacks import StepLine
 from finetune.cell_tokens import CellTokens
-from finetune.chart import read_rows
 from finetune.checkpoints import checkpoints, last_whole
 from finetune.config import LAST, RunConfig
 from finetune.keep import keep, story
 from finetune.likelihood import Query, likelihoods
+from finetune.memory import GB
+from finetune.memory_advice import peak_memory
 from finetune.samples import Samples, Taste
 from finetune.trainer import ROW, GridCollator, GridSFTTrainer, keep_differentiable, refuse_transformed_logits, tokenise
+from finetune.whole_files import read_rows, write_whole
 
 RECIPE_MARK = "recipe_hash"  # file in output_dir that says whose checkpoints lie there
 MASSES = ("allowed_mass", "separator_probability", "end_probability")
@@ -176,10 +177,8 @@ class Run:
         if found != wanted and checkpoints(out):
             other = "recipe" if found.split("\n")[0] != self.config.hash else "base model or tokenizer"
             raise InputError(f"{out}: holds the checkpoints of another {other}; choose another output_dir or remove it")
-        if found != wanted:  # several processes come by here at once
-            staging = mark.with_name(f".{RECIPE_MARK}-{os.getpid()}")
-            staging.write_text(wanted)
-            os.replace(staging, mark)
+        if found != wanted:
+            write_whole(mark, wanted)
         whole = last_whole(out)
         return str(whole) if whole else None
 
@@ -191,8 +190,10 @@ class Run:
         return found
 
     def measure_model(self, model) -> dict[str, float]:
-        """Means over some validation sprites, the same each time."""
-        shuffled = self.data["validation"].shuffle(seed=0)
+        """Means over some validation sprites, the same each time; of several tasks `draw` alone, so that runs compare."""
+        validation = self.data["validation"]
+        draws = [number for number, task in enumerate(validation["task"]) if task == "draw"]
+        shuffled = (validation.select(draws) if 0 < len(draws) < len(validation) else validation).shuffle(seed=0)
         rows = shuffled.select(range(min(self.config.recipe.eval_sprites, len(shuffled))))
         found = list(likelihoods(model, (self._query(row) for row in rows)))
         if not found:
@@ -213,7 +214,7 @@ class Run:
     def write(self, folder: Path, trainer, measured: dict) -> None:
         """Writes the adapter folder."""
         rows = read_rows(folder.parent / LOG)  # of all legs of a run that was stopped and went on
-        memory = max([peak_memory_gb(), *(row["memory_gb"] for row in rows)])
+        memory = max([peak_memory() / GB, *(row["memory_gb"] for row in rows)])
         seconds = max([0.0, *(row["seconds"] for row in rows)])
         metrics = {**measured, "seed": self.config.training.seed, "peak_memory_gb": memory, "train_seconds": seconds}
         model = trainer.accelerator.unwrap_model(trainer.model)
@@ -225,6 +226,7 @@ class Run:
     def facts(self, step: int) -> AdapterFacts:
         """Of the weights that step made."""
         args, train, start = self.config.training, self.data["train"], self.config.start
+        tasks = tuple(sorted(set(train["task"])))
         sizes = sorted(set(zip(train["height"], train["width"], strict=True)))
         return AdapterFacts(
             name=Path(args.output_dir).name,
@@ -233,10 +235,10 @@ class Run:
             recipe_hash=self.config.hash,
             dataset_hash=self.config.dataset_hash,
             palette_hash=self.palette.hash,
-            prompt_hash=prompt_hash(),
+            prompt_hash=prompt_hash(tasks),
             tokenizer_hash=self.tokens.hash,
             sizes=tuple(sizes),
-            tasks=tuple(sorted(set(train["task"]))),
+            tasks=tasks,
             sprites_seen=step * self.sprites_per_step + (start.sprites_seen if start else 0),
             licences=tuple(sorted({*train["licence"], *(start.licences if start else ())})),
             attributions=tuple(sorted({*train["attribution"], *(start.attributions if start else ())} - {""})),

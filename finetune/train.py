@@ -53,7 +53,7 @@ def fit(run, folder: Path) -> None:
         f"{run.sprites_per_step} a step; measuring {run.config.recipe.eval_sprites} held-out ones"
     )
     before = run.measure(trainer)
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train_from(checkpoint)
     trainer.refuse_broken_weights()
     kept = run.keep(trainer)
     round_lora(trainer.model)

@@ -15,18 +15,20 @@ import numpy as np
 import torch
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.functional import cross_entropy
+from transformers import TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from data_prep.errors import InputError
+from finetune.adapter_folder import BITS
 from finetune.cell_tokens import CellTokens
-from finetune.checkpoints import keep_newest, seal
+from finetune.checkpoints import checkpoint, keep_newest, load_weights, seal
 from finetune.likelihood import causal_model
 
 IGNORED = -100
 PIXELS = "pixels"  # column: which tokens are pixels
 ROW = "row"  # column: number of the prepared dataset's row, where sprites are changed as they are collated
-BITS = "bits_per_pixel"
 
 
 class RestrictedHead:
@@ -151,8 +153,21 @@ class GridSFTTrainer(SFTTrainer):
         self.full_head_every = full_head_every
         self.restricted_head = RestrictedHead(self.accelerator.unwrap_model(self.model).get_base_model(), allowed_ids)
 
+    def train_from(self, folder: str | None) -> None:
+        """Trains from a checkpoint on, or from the start. The last one of a run only gives its weights: the stock loop looks
+        whether it is at the end after a step, so that it would take one too many."""
+        state = TrainerState.load_from_json(str(Path(folder) / TRAINER_STATE_NAME)) if folder else None
+        if state is None or state.global_step < state.max_steps:
+            self.train(resume_from_checkpoint=folder)
+            return
+        self.state = state
+        load_weights(self.accelerator.unwrap_model(self.model), Path(folder))
+
     def takes_full_head(self) -> bool:
         return self.state.global_step % self.full_head_every == self.full_head_every - 1
+
+    def create_model_card(self, *args, **kwargs) -> None:
+        """TRL's says nothing; the adapter's own is written at the end."""
 
     def _set_signature_columns_if_needed(self):
         super()._set_signature_columns_if_needed()
@@ -229,7 +244,7 @@ class GridSFTTrainer(SFTTrainer):
         self.args.save_total_limit = limit
         self.accelerator.wait_for_everyone()  # each process writes its own random state
         if self.args.should_save:
-            seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+            seal(checkpoint(Path(self.args.output_dir), self.state.global_step))
             keep_newest(Path(self.args.output_dir), limit, self.state.best_model_checkpoint)
 
 

@@ -19,7 +19,7 @@ def run(out: Path, flags: list[str]) -> None:
 
 def everything(out: Path, flags: list[str]) -> None:
     run(out / "whole", flags)
-    for checkpoint in checkpoints(out / "whole")[:-1]:
+    for checkpoint in checkpoints(out / "whole"):
         stopped = out / checkpoint.name.replace("checkpoint", "from")
         shutil.copytree(checkpoint, stopped / checkpoint.name)
         for name in ("recipe_hash", "training_log.jsonl"):

@@ -20,6 +20,7 @@ from finetune.checkpoints import checkpoints, is_whole, last_whole
 
 ROOT = Path(__file__).parents[1]
 STEPS = 4
+STOPPED = tuple(f"from-{step}" for step in range(1, STEPS + 1))
 FLAGS = {
     "lora_r": 4, "lora_target_modules": "all-linear", "lora_dropout": 0, "dtype": "float32", "bf16": "false", "use_cpu": "true",
     "max_steps": STEPS, "save_steps": 1, "save_total_limit": 0, "logging_steps": 1, "full_head_every": 4, "learning_rate": 0.01,
@@ -125,13 +126,16 @@ def wait_for(path: Path) -> None:
 
 
 def test_stopped_at_any_step_it_ends_with_the_same_bytes(command, tmp_path):
-    """With dropout, so that the random state counts; an epoch ends after two steps, the fourth takes the full head."""
+    """With dropout, so that the random state counts; an epoch ends after two steps, the fourth takes the full head.
+
+    From its last checkpoint it takes no step more.
+    """
     finish(command(script=("tests/resume_script.py", tmp_path), per_device_train_batch_size=6, lora_dropout=0.1))
     whole = lora(tmp_path / "whole" / "adapter")
-    same = {name: lora(tmp_path / name / "adapter") == whole for name in ("from-1", "from-2", "from-3", "other-seed")}
+    same = {name: lora(tmp_path / name / "adapter") == whole for name in (*STOPPED, "other-seed")}
     print("\nsame bytes as the run that was not stopped:", same)
     assert same == dict.fromkeys(same, True) | {"other-seed": False}
-    losses = [[row["loss"] for row in trajectory(tmp_path / name)] for name in ("whole", "from-1", "from-2", "from-3")]
+    losses = [[row["loss"] for row in trajectory(tmp_path / name)] for name in ("whole", *STOPPED)]
     print(*(f"{name:>14} {found}" for name, found in zip(("whole", *same), losses, strict=False)), sep="\n")
     assert all(found == losses[0] for found in losses)
 

@@ -1,25 +1,25 @@
-"""`pixelreef train my_sprites/`: what it writes down is there whole or not at all."""
+"""`pixelreef train my_sprites/`: which folders it begins in, and how it tells the length of a run."""
 
 from types import SimpleNamespace
 
 import pytest
 
-from eval.train_own import ASKED, _same_request, _write
+from data_prep.errors import InputError
+from eval.train_own import ASKED, _length_told, _same_request
+from finetune.choosing import length_of
 
 
-def test_a_note_that_is_cut_short_never_has_its_name(tmp_path, monkeypatch):
-    """A half note would stop the next run, which reads it, with a traceback."""
-    _write(tmp_path / ASKED, "{}")
-    assert (tmp_path / ASKED).read_text() == "{}" and len(list(tmp_path.iterdir())) == 1
+def test_what_a_kill_left_is_no_reason_to_refuse_a_folder_and_other_files_are(tmp_path):
+    options = SimpleNamespace(base=None, size=16, steps=None, minutes=None)
+    for name in ("dataset", f".{ASKED}-123", ".adapter-x1"):
+        (tmp_path / name).mkdir()
+    assert _same_request(tmp_path, options)["size"] == 16
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(InputError, match="holds other files"):
+        _same_request(tmp_path, options)
 
-    def full(file, text):
-        file.write_bytes(text[:3].encode())
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(type(tmp_path), "write_text", full)
-    with pytest.raises(OSError, match="No space"):
-        _write(tmp_path / ASKED, '{"base": null}')
-    assert (tmp_path / ASKED).read_text() == "{}"
-    (tmp_path / ASKED).unlink()
-    asked = _same_request(tmp_path, SimpleNamespace(base=None, size=16, steps=None, minutes=None))
-    assert asked["size"] == 16  # what the failure left is no reason to refuse the folder
+def test_a_run_shorter_than_the_sprites_says_how_many_it_sees():
+    long, short = (_length_told(length_of(steps, 4), 2.0, 500, 32) for steps in (2000, 20))
+    assert "each of the 500 is seen 16.0 times" in long[0] and len(long) == 1
+    assert "80 of the 500 are seen once" in short[0] and "too short" in short[1] and "--size 16" in short[1]

@@ -17,13 +17,13 @@ from data_prep.sprite import Sprite
 from finetune import train as entry
 from finetune.adapter_folder import CHART, LOG, SAMPLES, SHEET, AdapterFacts
 from finetune.base_models import load_tokenizer, resolve
-from finetune.callbacks import rows_until
 from finetune.cell_tokens import CellTokens
 from finetune.chart import main as chart_main
-from finetune.chart import read_rows, told
+from finetune.chart import told
 from finetune.keep import reason
 from finetune.samples import SHEETS, Taste, best, unchanged_randomness
 from finetune.trainer import IGNORED, PIXELS, GridCollator, RestrictedHead, tokenise
+from finetune.whole_files import read_rows
 
 ROOT = Path(__file__).parents[2]
 FLAGS = {
@@ -174,13 +174,6 @@ def test_the_chart_tells_a_correlation_only_of_enough_steps():
     assert "+1.00 (6 steps, 12 drawings each)" in told(rows)
     assert "correlation" not in told(rows[:4])
     assert "No critic" in told([row | {"guide": None} for row in rows])
-
-
-def test_a_log_is_cut_back_to_a_step(tmp_path):
-    log = tmp_path / "log.jsonl"
-    log.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')
-    assert rows_until(log, 2) == [{"step": 1}, {"step": 2}] and log.read_text() == '{"step": 1}\n{"step": 2}\n'
-    assert rows_until(tmp_path / "new.jsonl", 2) == []
 
 
 def test_nothing_random_moves_while_it_draws():

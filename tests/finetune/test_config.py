@@ -30,6 +30,8 @@ def test_flags_win_over_the_file(tmp_path, reef):
     [
         ("lora_rr: 3", "unknown key 'lora_rr'; the nearest valid one is 'lora_r'"),
         ("max_seq_length: 3", "unknown key 'max_seq_length'"),
+        ("{model_name_or_path: m/n, first_use_weight: 1.0}", "first_use_weight: there is no such weight any more; remove"),
+        ("gradient_checkpointing: true", "gradient_checkpointing: write activation_checkpointing instead"),
         ("[1, 2]", "mapping"),
         ("a: b: c", "YAML"),
         ("{use_cpu: true, bf16: false}", "model_name_or_path"),

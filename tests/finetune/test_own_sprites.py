@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from transformers import AutoConfig, AutoModelForCausalLM
+from tiny_models import llama
 
 from data_prep.errors import InputError
 from data_prep.sources import procedural
@@ -214,15 +213,7 @@ def test_minutes_become_the_longest_run_that_takes_no_more(seconds, a_sprite, mo
 @pytest.fixture(scope="module")
 def tiny_llama(smollm2, tmp_path_factory):
     """Folder of a Llama of random weights, two layers, with the packaged model's tokenizer: a third of Qwen's vocabulary."""
-    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
-    shutil.copytree(smollm2.location, folder, ignore=shutil.ignore_patterns("*.safetensors", "pixelreef.json"))
-    config = AutoConfig.from_pretrained(smollm2.location)
-    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "head_dim": 16}
-    for key, value in (shape | {"num_attention_heads": 4, "num_key_value_heads": 2}).items():
-        setattr(config, key, value)
-    torch.manual_seed(1)
-    AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(folder)
-    return folder
+    return llama(smollm2.location, tmp_path_factory.mktemp("models") / "tiny-llama")
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,9 @@ from eval.decoding import Sampling, draw_grids
 from eval.generators import UNCONSTRAINED, LanguageModel, Request
 from eval.grammar import GrammarProcessor, lark
 from finetune.adapter_folder import AdapterFacts, load_palette
+from finetune.config import parse
+from finetune.memory_advice import setting_of
+from finetune.setup import load_run
 
 ROOT = Path(__file__).parents[2]
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1"]
@@ -34,7 +37,7 @@ FLAGS = {
 def launch(model: Path, dataset: Path, out: Path, **changes) -> subprocess.CompletedProcess:
     flags = {"model_name_or_path": model, "dataset": dataset, "output_dir": out, **FLAGS, **changes}
     parts = [str(part) for key, value in flags.items() for part in (f"--{key}", value)]
-    return subprocess.run(ACCELERATE + parts, cwd=ROOT, capture_output=True, text=True, timeout=300, env=dict(os.environ))
+    return subprocess.run(ACCELERATE + parts, cwd=ROOT, capture_output=True, text=True, timeout=900, env=dict(os.environ))
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,7 @@ def test_the_adapter_is_an_ordinary_lora_that_names_its_base(adapter, tiny_qwen3
     assert not [name for name, text in texts.items() if str(tiny_qwen3.parents[1]) in text or "pytest" in text]
     files = {"README.md", "recipe.yaml", "palette.json", "chat_template.jinja", "training_log.jsonl", "metrics.json"}
     assert files <= {path.name for path in adapter.iterdir()}
+    assert not (adapter.parent / "README.md").exists()  # TRL's card, which says nothing
 
 
 def test_transformers_and_peft_load_it_alike(adapter, tiny_qwen3):
@@ -173,10 +177,11 @@ def test_training_goes_on_from_another_adapter(adapter, tiny_qwen3, reef, tmp_pa
     again = {"model_name_or_path": tiny_qwen3, "dataset": reef, "output_dir": tmp_path / "on", **FLAGS, "start_from": adapter}
     flags = {key: value for key, value in again.items() if key not in shape} | {"max_steps": 4, "save_steps": 4}
     parts = [str(part) for key, value in flags.items() for part in (f"--{key}", value)]
-    done = subprocess.run(ACCELERATE + parts, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(ACCELERATE + parts, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (adapter, tmp_path / "on" / "adapter"))
     assert second["before"]["bits_per_pixel"] == pytest.approx(first["after"]["bits_per_pixel"], abs=1e-3)
     assert AdapterFacts.load(tmp_path / "on" / "adapter").sprites_seen == 48 + 8
+    assert setting_of(load_run(parse([*parts, "--output_dir", str(tmp_path / "other")]))).rank == FLAGS["lora_r"]
     refused = launch(tiny_qwen3, reef, tmp_path / "shaped", start_from=adapter)
     assert refused.returncode and "lora_r cannot be set beside start_from" in refused.stderr

@@ -1,4 +1,4 @@
-"""llama.cpp's own server, out of the xllamacpp wheel, in this process and on one thread: what tests ask of a GGUF file."""
+"""llama.cpp's own server, out of the xllamacpp wheel, in this process and on one thread: what a GGUF file is compared by."""
 
 import json
 import urllib.request
@@ -6,17 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.errors import InputError
 from finetune.likelihood import Query
 
 EXACT = {"temperature": 0, "cache_prompt": False, "samplers": ["temperature"], "return_tokens": True}  # nothing cuts the choice
 
 
 class LlamaServer:
-    """Serves as long as it lives. model: a GGUF file."""
+    """Serves as long as it lives. model: a GGUF file. Raises InputError where the wheel is not installed."""
 
     def __init__(self, model: Path):
-        import xllamacpp
-
+        try:
+            import xllamacpp
+        except ModuleNotFoundError as error:
+            raise InputError("llama.cpp is not here: pip install xllamacpp") from error
         params = xllamacpp.CommonParams()
         params.model.path = str(model)
         params.n_ctx, params.n_parallel, params.n_gpu_layers, params.warmup, params.verbosity = 2048, 1, 0, False, -1

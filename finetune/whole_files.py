@@ -1,0 +1,50 @@
+"""Files and folders that are there whole or not at all, written beside their place and renamed; logs with a torn last line."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_whole(file: Path, content: str | bytes) -> Path:
+    """Returns `file`. A kill leaves the old one or the new one."""
+    staging = file.with_name(f".{file.name}-{os.getpid()}")  # several processes of a run may write the same
+    staging.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(staging, file)
+    return file
+
+
+@contextmanager
+def whole_folder(folder: Path, or_there: bool = False) -> Iterator[Path]:
+    """A temporary sibling that becomes `folder` when the block succeeds, and is removed when it fails.
+
+    or_there: another process may have been first; its folder is as good. Else a folder that is there raises OSError.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        try:
+            os.replace(staging, folder)
+        except OSError:
+            if not (or_there and folder.is_dir()):
+                raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def read_rows(log: Path) -> list[dict]:
+    """Whole lines of a .jsonl that a run adds to, or was killed while it did; none where there is no file."""
+    lines = log.read_text().rpartition("\n")[0].splitlines() if log.is_file() else []
+    return [json.loads(line) for line in lines]
+
+
+def rows_until(log: Path, step: int) -> list[dict]:
+    """Cuts a log back to the rows of steps up to `step`, and returns them; later ones will be written again."""
+    kept = [row for row in read_rows(log) if row["step"] <= step]
+    write_whole(log, "".join(json.dumps(row) + "\n" for row in kept))
+    return kept

@@ -1,0 +1,37 @@
+"""The chart of a killed run: what it says of two runs is so, and its command makes them."""
+
+import pytest
+
+from data_prep.errors import InputError
+from finetune.resume_trial import Trial, chart, main, trial
+
+
+def rows(*steps: int, shift: float = 0.0) -> list[dict]:
+    return [{"step": step, "loss": 1 / step + shift, "grad_norm": 0.5} for step in steps]
+
+
+def test_it_tells_the_largest_difference_of_either_part():
+    same = Trial(rows(1, 2, 3, 4), rows(1, 2, 3), rows(3, 4), True)
+    assert same.told() == (
+        "killed at step 3, went on with step 3; largest difference of loss 0, of gradient norm 0; the same adapter bytes"
+    )
+    other = Trial(rows(1, 2, 3, 4), rows(1, 2, 3), rows(3, 4, shift=0.25), False)
+    assert "of loss 0.25, of gradient norm 0; other adapter bytes" in other.told()
+    assert chart(same).startswith(b"\x89PNG") and chart(same) != chart(other)
+
+
+def test_a_run_that_fails_or_ends_too_soon_says_why(tmp_path):
+    with pytest.raises(InputError, match="unknown key 'lora_rr'"):
+        trial(["--lora_rr", "1"], 1, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_command_kills_a_run_which_goes_on_to_the_same_bytes(tiny_qwen3, reef, tmp_path, capsys):
+    flags = {
+        "model_name_or_path": tiny_qwen3, "dataset": reef, "lora_r": 4, "lora_target_modules": "all-linear", "dtype": "float32",
+        "bf16": "false", "use_cpu": "true", "max_steps": 6, "save_steps": 2, "eval_sprites": 1, "draw_prompts": 0, "keep": "last",
+    }  # fmt: skip
+    given = [str(part) for key, value in flags.items() for part in (f"--{key}", value)]
+    assert main([str(tmp_path / "resume.png"), "--kill-at", "3", *given]) == 0
+    assert "of loss 0, of gradient norm 0; the same adapter bytes" in capsys.readouterr().out
+    assert (tmp_path / "resume.png").read_bytes().startswith(b"\x89PNG")
