@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.curate import Picture, tidy
+from data_prep.curate import Picture, file_name, tidy
 from data_prep.errors import InputError
 from data_prep.recipe import PrepareRecipe
 
@@ -16,7 +16,8 @@ MAX_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class Choice:
-    """licences: only these, if any; labels: phrases that no label, caption or tag may hold; rejected: pictures' names."""
+    """licences: only these, if any; labels: phrases that no label, caption, tag or file name may hold; rejected:
+    pictures' names."""
 
     licences: frozenset[str] = frozenset()
     labels: tuple[tuple[str, ...], ...] = ()
@@ -35,7 +36,7 @@ class Choice:
             return "rejected by curation"
         if self.licences and picture.licence not in self.licences:
             return f"licence left out: {picture.licence or 'none stated'}"
-        texts = (picture.label, picture.caption, *picture.tags.values()) if self.labels else ()
+        texts = (picture.label, picture.caption, file_name(picture.name), *picture.tags.values()) if self.labels else ()
         said = [words for words in map(_words, texts) if words]
         found = next((phrase for phrase in self.labels if any(_holds(words, phrase) for words in said)), ())
         return f"label left out: {' '.join(found)}" if found else ""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from data_prep import pairs
 from data_prep.errors import InputError
+from data_prep.workers import WorkerLost
 
 MARK, STATE, WHOLE = "recipe_hash", "state", "whole"
 
@@ -30,7 +31,8 @@ def is_finished(out: Path, recipe_hash: str, force: bool) -> bool:
     if force:
         return False
     if found != recipe_hash:
-        raise InputError(f"{out}: made from another recipe or other sources; choose another --out, or --force to replace it")
+        other = "made from another recipe, other sources or by another version"
+        raise InputError(f"{out}: {other}; choose another --out, or --force to replace it")
     whole = all((out / name).is_file() and pairs.file_hash(out / name) == file["sha256"] for name, file in files.items())
     if not whole:
         raise InputError(f"{out}: its parquet files are not the ones that were written; --force makes them again")
@@ -41,8 +43,8 @@ def is_finished(out: Path, recipe_hash: str, force: bool) -> bool:
 def making(out: Path, recipe_hash: str) -> Iterator[tuple[Path, Path]]:
     """(folder to fill, folder of the state); when the block ends without an error, the first becomes `out`.
 
-    An interrupt and a fault of the disk leave both for the next run, any other error neither. Raises InputError where another
-    process is making the same.
+    An interrupt, a fault of the disk and a lost process leave both for the next run, any other error neither. Raises InputError
+    where another process is making the same.
     """
     partial = out.absolute().with_name(f".{out.absolute().name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
@@ -51,7 +53,7 @@ def making(out: Path, recipe_hash: str) -> Iterator[tuple[Path, Path]]:
         try:
             yield partial / WHOLE, partial / STATE
             _swap(partial / WHOLE, out)
-        except OSError:
+        except (OSError, WorkerLost):
             raise
         except Exception:
             shutil.rmtree(partial, ignore_errors=True)
@@ -67,11 +69,14 @@ def _alone(partial: Path, out: Path) -> Iterator[None]:
     except ModuleNotFoundError:  # Windows
         yield
         return
-    with (partial / "lock").open("w") as file:
+    lock, busy = partial / "lock", f"{out}: another process is making it; wait for it, or choose another --out"
+    with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise InputError(f"{out}: another process is making it; wait for it, or choose another --out") from error
+            raise InputError(busy) from error
+        if not lock.exists() or not os.path.samestat(lock.stat(), os.fstat(file.fileno())):
+            raise InputError(busy)  # one that was finished, and took its lock away, in between
         yield
 
 

@@ -50,7 +50,8 @@ class Picture:
 
 def clean(picture: Picture, sizes: Sequence[int], hold_out_bench_subjects: bool = True) -> Picture | str:
     """The picture in the smallest of `sizes` (pixels a side) that holds it, with a caption; or the reason to drop it."""
-    subject = bench_subject(f"{picture.label} {picture.caption}") if hold_out_bench_subjects else ""
+    words = f"{picture.label} {picture.caption} {file_name(picture.name)}"
+    subject = bench_subject(words) if hold_out_bench_subjects else ""
     if subject:
         return f"subject of Pixel Art Bench: {subject}"
     solid = threshold_alpha(picture.rgba)
@@ -64,6 +65,11 @@ def clean(picture: Picture, sizes: Sequence[int], hold_out_bench_subjects: bool 
     if share < MIN_OPAQUE_SHARE:
         return f"near-empty: less than {MIN_OPAQUE_SHARE:.0%} of the frame is opaque"
     return replace(picture, rgba=rgba, caption=tidy(picture.caption) or caption_from_label(picture.label))
+
+
+def file_name(name: str) -> str:
+    """A picture's name without its source's. It may say what label and caption do not: a frame 'walk' of 'mario.png'."""
+    return name.partition("/")[2]
 
 
 def flaw(rgba: np.ndarray) -> str:

@@ -54,9 +54,9 @@ def implausible(rgb: np.ndarray, mask: np.ndarray) -> str:
     """Why (H, W) bool is no thing in (H, W, 3), in words, or ''."""
     share, sides = mask.mean(), _sides_touched(mask)
     if share < LEAST_SHARE:
-        return f"foreground: almost nothing stands out, {share:.1%} of the picture"
+        return f"foreground: almost nothing stands out; {share:.1%} of the picture"
     if share > MOST_SHARE:
-        return f"foreground: almost all of the picture, {share:.0%}"
+        return f"foreground: almost all of the picture; {share:.0%}"
     if len(sides) == 4:
         return "foreground: it runs out of the picture on all four sides"
     if _solidity(mask) < LEAST_SOLIDITY:

@@ -25,7 +25,7 @@ def sprite(rgb: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray | str:
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     rgb, mask = rgb[box], mask[box]
     if max(mask.shape) < size:
-        return f"foreground: {mask.shape[1]}×{mask.shape[0]} pixels, fewer than a sprite of {size}×{size}"
+        return f"foreground: fewer pixels than a sprite of {size}×{size}; {mask.shape[1]}×{mask.shape[0]}"
     lab, cover = shrink(oklab(rgb), mask, size)
     opaque = without_strays(cover >= edge_of(cover))
     if not opaque.any():

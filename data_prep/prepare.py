@@ -18,6 +18,7 @@ import json
 import sys
 from collections import Counter
 from functools import partial
+from math import isqrt
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from data_prep.progress import Progress, say
 from data_prep.recipe import PrepareRecipe
 from data_prep.splits import UNSEEN_CELLS, Key, Plan, keys_of, plan
 from data_prep.sprite import Sprite
-from data_prep.tally import SHEET_SPRITES, Tally, write_about
+from data_prep.tally import SHEET_SPRITES, SHEET_TOTAL, Tally, write_about
 from data_prep.workers import Workers
 
 FORMAT = 2  # counts up when the same recipe would give other rows
@@ -56,7 +57,7 @@ def prepare(recipe: PrepareRecipe, out: Path, force: bool = False) -> Path:
 def _build(recipe: PrepareRecipe, described: dict, folder: Path, state: Path, progress: Progress, workers: Workers) -> None:
     """The stages, one after the other."""
     drops: list[tuple[str, str, dict]] = []
-    choice = Choice.of(recipe, lambda name, reason: drops.append((name, reason, {})))
+    choice = Choice.of(recipe, lambda name, reason: drops.append(_drop(name, reason)))
     parts = _read(recipe, choice, state, progress, workers, drops)
     palette = _palette(recipe, parts, progress, workers)
     decided = _decided(recipe, parts, palette, progress, workers)
@@ -86,7 +87,7 @@ def _read(recipe, choice: Choice, state: Path, progress: Progress, workers: Work
     progress.at("read")
     for part in reading.read(recipe, choice, state, workers):
         progress.count(part.count)
-        drops += [(name, reason, {}) for name, reason in part.drops]
+        drops += [_drop(name, reason) for name, reason in part.drops]
         parts.append(part)
     if not any(part.count for part in parts):
         summary = _summary(Counter(reason for _, reason, _ in drops))
@@ -94,16 +95,19 @@ def _read(recipe, choice: Choice, state: Path, progress: Progress, workers: Work
     return parts
 
 
+def _drop(name: str, reason: str) -> tuple[str, str, dict]:
+    """What stands behind '; ' is of this one file alone, and no reason that can be counted."""
+    reason, _, detail = reason.partition("; ")
+    return name, reason, {"detail": detail} if detail else {}
+
+
 def _palette(recipe: PrepareRecipe, parts: list[reading.Read], progress: Progress, workers: Workers) -> Palette:
     if recipe.palette == "corpus":
         progress.at("counting colours")
         colours = reading.colours(parts, workers)
         progress.at(f"choosing a palette for {len(colours):,} colours")
-        palette = corpus_palette({f"{colour:06x}": n for colour, n in colours.items()}, recipe.name, recipe.seed)
-    else:
-        palette = load(recipe.palette)
-    _check_name(palette)
-    return palette
+        return corpus_palette({f"{colour:06x}": n for colour, n in colours.items()}, recipe.name, recipe.seed)
+    return load(recipe.palette)
 
 
 def _check_name(palette: Palette) -> None:
@@ -129,9 +133,11 @@ def _decided(recipe: PrepareRecipe, parts: list, palette: Palette, progress: Pro
 def _samples(decided: Plan, palette: Palette) -> dict[tuple[str, str], list[np.ndarray]]:
     """(H, W, 4) pictures of the first sprites of each cell, in the palette."""
     chosen: dict[tuple[str, str], list] = {}
+    side = isqrt(SHEET_TOTAL // len({one.key.cell for one in decided.kept}))
+    most = max(SHEET_SPRITES, side * side)
     for one in decided.kept:
         cell = chosen.setdefault(one.key.cell, [])
-        if len(cell) < SHEET_SPRITES:
+        if len(cell) < most:
             cell.append(one.key)
     return {cell: [pairs.sprite_of(_pictured(key), palette).rgba() for key in keys] for cell, keys in chosen.items()}
 
@@ -155,7 +161,9 @@ def _described(recipe: PrepareRecipe) -> dict:
         recipe_json["exclude_labels"] = label_list(recipe)
     if recipe.curation:
         recipe_json["curation"] = {"name": Path(recipe.curation).name, "sha256": rejected_hash(recipe)}
-    if recipe.palette != "corpus":
+    if recipe.palette == "corpus":
+        _check_name(Palette(recipe.name, ("000000", "ffffff")))  # before hours of reading
+    else:
         palette = load(recipe.palette)
         _check_name(palette)
         recipe_json["palette"] = {"name": palette.name, "hash": palette.hash}
@@ -168,7 +176,7 @@ def _tell(tally: Tally, dropped: dict[str, int]) -> None:
     say(f"{sum(totals.values()):,} pairs{unseen}; dropped: {_summary(Counter(dropped)) or 'none'}")
     empty = [split for split, total in totals.items() if not total]
     if empty:
-        say(f"no sprite fell to {' and '.join(empty)}: too few groups; more sprites or another seed")
+        say(f"no sprite fell to {' and '.join(empty)}: too few groups, which share a silhouette or caption; take more sprites")
 
 
 def _summary(dropped: Counter) -> str:

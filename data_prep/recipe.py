@@ -36,9 +36,9 @@ class PrepareRecipe:
     each sprite is made one task's pair; limit: at most so many sprites of each source; num_proc: processes, without influence
     on the result; leave_out_cells: 'zone/category' of cells whose sprites all go to the split unseen_cells, so that training
     never sees them; licences: only these (empty: all), in every source; exclude_labels: words, or a file with one a line, of
-    which no caption or label may have one; curation: a file of `pixelreef curate`; recolours: at most so many sprites that
-    are the same drawing but for its colours (nothing: all of them); shard_rows: pairs in a file. Paths are taken from the
-    working directory.
+    which no caption, label or file name may have one; curation: a file of `pixelreef curate`; recolours: at most so many
+    sprites that are the same drawing but for its colours (nothing: all of them); shard_rows: pairs in a file. Paths are taken
+    from the working directory.
     """
 
     name: str

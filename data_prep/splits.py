@@ -189,19 +189,16 @@ def _weigh(found: Plan, recipe: PrepareRecipe) -> None:
     weights = [source.get("weight") for source in recipe.sources]
     if None in weights:
         return
-    of_source = [
-        [one.key.name for one in found.kept if one.split == "train" and one.key.source == n] for n in range(len(weights))
-    ]
+    of_source = [[one for one in found.kept if one.split == "train" and one.key.source == n] for n in range(len(weights))]
     if not all(of_source):
         raise InputError(f"recipe: sources.{of_source.index([])}.weight: no training sprite is left of this source; leave it out")
-    total = min(len(names) / weight for names, weight in zip(of_source, weights, strict=True))
-    out: set[str] = set()
-    for names, weight in zip(of_source, weights, strict=True):
-        ranked = sorted(names, key=lambda name: (share(f"weight:{recipe.seed}:{name}"), name))
+    total = min(len(some) / weight for some, weight in zip(of_source, weights, strict=True))
+    out: set[Kept] = set()
+    for some, weight in zip(of_source, weights, strict=True):
+        ranked = sorted(some, key=lambda one: (share(f"weight:{recipe.seed}:{one.key.name}"), one.key.name))
         out.update(ranked[int(total * weight + 1e-9) :])
-    gone = [one for one in found.kept if one.split == "train" and one.key.name in out]
-    found.kept = [one for one in found.kept if one.split != "train" or one.key.name not in out]
-    found.drops += [(one.key.name, "its source has more than its weight", {}) for one in gone]
+    found.drops += [(one.key.name, "its source has more than its weight", {}) for one in found.kept if one in out]
+    found.kept = [one for one in found.kept if one not in out]
 
 
 def share(text: str) -> float:

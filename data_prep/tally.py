@@ -3,8 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from math import isqrt
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,8 @@ from data_prep.palette import Palette
 from data_prep.splits import SPLITS, UNSEEN_CELLS
 
 VERSIONS_OF = ("datasets", "numpy", "pillow", "pyarrow", "scikit-learn")
-SHEET_SPRITES = 9  # per cell on the contact sheet
+OPENCV = ("opencv-python-headless", "opencv-python")  # who has which one
+SHEET_SPRITES, SHEET_TOTAL = 9, 96  # on the contact sheet: of each cell at least, and of few cells together
 SHEET_SIDE = 64  # screen pixels that its sprites take
 
 Near = Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]
@@ -82,14 +85,25 @@ def write_about(folder: Path, about: dict, tally: Tally, near: Near) -> None:
 
     about: what the manifest says beside the tally.
     """
-    manifest = about | {"versions": {name: version(name) for name in VERSIONS_OF}} | tally.to_json()
+    manifest = about | {"versions": _versions(about["recipe"])} | tally.to_json()
     scale = max(1, SHEET_SIDE // max(manifest["recipe"]["sizes"]))
-    by_cell(tally.samples, scale=scale).save(folder / "contact_sheet.png")
+    columns = isqrt(max(map(len, tally.samples.values())))
+    by_cell(tally.samples, scale, max(3, columns)).save(folder / "contact_sheet.png")
     if any(near.values()):
         pair_sheet(near, SHEET_SIDE).save(folder / "near_duplicates.png")
     _write_json(folder / "palette.json", tally.palette.to_json())
     (folder / "README.md").write_text(dataset_card.render(manifest, tally.credits), encoding="utf-8")
     _write_json(folder / "manifest.json", manifest)
+
+
+def _versions(recipe: dict) -> dict[str, str]:
+    """Of what decides the rows. A recipe of merged folders has no sources."""
+    found = {name: version(name) for name in VERSIONS_OF}
+    if any(source["kind"] == "photographs" for source in recipe.get("sources", ())):
+        for name in OPENCV:
+            with suppress(PackageNotFoundError):
+                found[name] = version(name)
+    return found
 
 
 def _write_json(path: Path, data: dict) -> None:

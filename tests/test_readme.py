@@ -42,6 +42,8 @@ def place(tiny_qwen3, reef, tmp_path_factory) -> Path:
             archive.writestr(f"{name}_{number:02}.png", png)
     with zipfile.ZipFile(place / "my_sprites.zip") as archive:
         archive.extractall(place / "my_sprites")
+    with zipfile.ZipFile(place / "sheets.zip", "w") as archive:
+        archive.writestr("reef creatures.png", sheet_of([png for _, png in some_pngs()[:24]]))
     (place / "hero.png").write_bytes(some_pngs()[0][1])
     (place / "game.gpl").write_text("GIMP Palette\n" + "".join(f"{v} {255 - v} 40 step\n" for v in range(0, 256, 32)))
     command = "accelerate launch finetune/train.py --config finetune/recipes/smollm2_135m.yaml --dataset datasets/reef16_tiny"
@@ -67,6 +69,20 @@ def some_pngs() -> list[tuple[str, bytes]]:
     return found
 
 
+def sheet_of(pngs: list[bytes], columns: int = 6, side: int = 18) -> bytes:
+    """A PNG with the pictures in a grid, a pixel's margin around each."""
+    import io
+
+    from PIL import Image
+
+    sheet = Image.new("RGBA", (columns * side, -(-len(pngs) // columns) * side))
+    for number, png in enumerate(pngs):
+        sheet.paste(Image.open(io.BytesIO(png)), (number % columns * side + 1, number // columns * side + 1))
+    written = io.BytesIO()
+    sheet.save(written, "PNG")
+    return written.getvalue()
+
+
 def small(command: str, model: Path) -> list[str]:
     """The command with what makes it small; fails for a command that this test does not know."""
     words = shlex.split(command)
@@ -81,7 +97,7 @@ def small(command: str, model: Path) -> list[str]:
         return [*python, "eval.cli", *words[1:], "--base", str(model)]
     if words[1] == "train":
         return [*python, "eval.cli", *words[1:3], "--base", str(model), "--steps", "10"]
-    if words[1] == "prepare" and "/reef" in command:
+    if words[1] == "prepare" and "recipes/reef" in command:
         return [*python, "eval.cli", *words[1:], "--set", "sources.0.count=150"]
     return [*python, "eval.cli", *words[1:]]
 
@@ -107,6 +123,7 @@ def test_the_commands_run_in_their_order(place, tiny_qwen3):
     assert (place / "lit.png").exists() and (place / "round.gif").exists() and (place / "family/tree.png").exists()
     assert (place / "runs/baseline-improved-reef16/model/model.safetensors").exists()
     assert (place / "crabs.png").exists() and (place / "crabs.json").exists() and (place / "another.png").exists()
+    assert (place / "datasets/both/manifest.json").exists()
     assert (place / "runs/mine/adapter/adapter_model.safetensors").exists()
     assert (place / "runs/qwen3-1.7b-qlora-reef-32/adapter/adapter_model.safetensors").exists()
 

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 from data_prep.curate import Picture, tidy
 from data_prep.recipe import PrepareRecipe
 
-DRAWN, FILES = 256, 1024  # procedural sprites or files in a part, …
+DRAWN = 256  # procedural sprites in a part
+FILES = {"packs": 1024, "photographs": 32, "sheets": 8}  # in a part, about as many as take some seconds, …
 MOST_PARTS = 64  # … more where there would be more parts than this: each one opens its pack anew
 
 Dropped = Callable[[str, str], None]
@@ -24,18 +26,12 @@ def parts(recipe: PrepareRecipe, number: int) -> list[Part]:
     source = recipe.sources[number]
     if source["kind"] == "procedural":
         return _procedural(source, recipe.sizes)
-    prefix, options = prefixes(recipe.sources)[number], _options(source)
-    if source["kind"] == "photographs":
-        from data_prep.sources import photographs
-
-        slices = [partial(photographs.pictures, source["path"], max(recipe.sizes), recipe.seed, **options)]
-    elif source["kind"] == "sheets":
-        from data_prep.sources import sheets
-
-        slices = [partial(sheets.pictures, source["path"], recipe.seed, **options)]
-    else:
-        slices = _packed(source, recipe.seed, options)
-    return [partial(_prefixed, one, prefix) for one in slices]
+    module, place = _found(source)
+    read = partial(module.pictures, place, seed=recipe.seed, **_options(source, recipe))
+    files = module.count(place)
+    step = max(FILES[source["kind"]], -(-files // MOST_PARTS))
+    prefix, starts = prefixes(recipe.sources)[number], range(0, max(files, 1), step)
+    return [partial(_prefixed, partial(read, part=(start, start + step)), prefix) for start in starts]
 
 
 def described(recipe: PrepareRecipe, number: int) -> dict:
@@ -43,19 +39,11 @@ def described(recipe: PrepareRecipe, number: int) -> dict:
     source = dict(recipe.sources[number])
     if source["kind"] == "procedural":
         return source | {"first_sprites": _generator_hash(source.get("seed", 1), recipe.sizes)}
-    if source["kind"] == "photographs":
-        from data_prep.sources.photographs import fingerprint
-    elif source["kind"] == "sheets":
-        from data_prep.sources.sheets import fingerprint
-    elif "dataset" in source:
-        from data_prep.sources.hub import fingerprint
-
-        return source | {"dataset": Path(source["dataset"]).name, "sha256": fingerprint(source["dataset"])}
-    elif "url" in source:
+    if "url" in source:
         return source
-    else:
-        from data_prep.sources.packs import fingerprint
-    return source | {"path": Path(source["path"]).name, "sha256": fingerprint(source["path"])}
+    module, place = _found(source)
+    key = "dataset" if "dataset" in source else "path"
+    return source | {key: Path(place).name, "sha256": module.fingerprint(place)}
 
 
 def prefixes(sources: Sequence[dict]) -> list[str]:
@@ -74,24 +62,23 @@ def _prefixed(read: Part, prefix: str, dropped: Dropped) -> Iterator[Picture]:
         yield replace(picture, name=f"{prefix}/{picture.name}")
 
 
-def _options(source: dict) -> dict:
-    return {key: source[key] for key in ("licences", "exclude_sources", "every_frame") if key in source}
+def _options(source: dict, recipe: PrepareRecipe) -> dict:
+    """What a source's `pictures` takes beside place, seed and part. The recipe's licences stand in for the source's own: where a
+    sheet offers several, the one that is wanted is taken."""
+    options = {key: source[key] for key in ("exclude_sources", "every_frame") if key in source}
+    size = {"size": max(recipe.sizes)} if source["kind"] == "photographs" else {}
+    return options | size | {"licences": source.get("licences") or recipe.licences}
 
 
-def _packed(source: dict, seed: int, options: dict) -> list[Part]:
-    from data_prep.sources import download, hub, packs
+def _found(source: dict) -> tuple[ModuleType, str | Path]:
+    """The module that reads a source of files, and where they are."""
+    from data_prep.sources import download, hub, packs, photographs, sheets
 
     if "dataset" in source:
-        module, place = hub, source["dataset"]
-    elif "url" in source:
-        module, place = packs, download.fetch(source["url"], source["sha256"])
-    else:
-        module, place = packs, source["path"]
-    files = module.count(place)
-    step = max(FILES, -(-files // MOST_PARTS))
-    return [
-        partial(module.pictures, place, seed, **options, part=(start, start + step)) for start in range(0, max(files, 1), step)
-    ]
+        return hub, source["dataset"]
+    if "url" in source:
+        return packs, download.fetch(source["url"], source["sha256"])
+    return {"packs": packs, "photographs": photographs, "sheets": sheets}[source["kind"]], source["path"]
 
 
 # --- procedural -----------------------------------------------------------------------------------------------------

@@ -53,25 +53,28 @@ def pictures(
     exclude_sources: Collection[str] = (),
     dropped: Dropped = lambda name, reason: None,
     part: tuple[int, int] | None = None,
+    draw: Callable[[bytes], tuple[np.ndarray, bool]] | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Iterator[Picture]:
     """The pack's pictures in an order drawn from `seed`, so that the first n are a fair sample.
 
     licences: only these, by their names in the metadata (empty: all); exclude_sources: not these; part: only the picture files
-    from one place in that order to another, where faults of the pack itself are told with the first ones alone.
+    from one place in that order to another, where faults of the pack itself are told with the first ones alone; draw: what
+    makes a picture of a file of at most max_bytes, by default `decode`.
     Raises InputError when the path is missing or is neither a folder nor a zip; nothing else stops it.
     """
     path = Path(path)
-    of_the_pack = (lambda name, reason: None) if part and part[0] else dropped
+    of_the_pack = with_the_first(part, dropped)
     with opened(path, of_the_pack) as pack:
         rows = metadata_rows(pack, of_the_pack)
-        for name in shuffled(filter(_is_picture, pack.names), seed)[slice(*part or (None,))]:
+        for name in shuffled(filter(is_picture, pack.names), seed)[slice(*part or (None,))]:
             row = rows.get(name, {})
             reason = unwanted(row, licences, exclude_sources)
             if reason:
                 dropped(name, reason)
                 continue
             try:
-                rgba, frames = decode(pack.read(name, MAX_BYTES))
+                rgba, frames = (draw or decode)(pack.read(name, max_bytes))
             except Unusable as error:
                 dropped(name, str(error))
                 continue
@@ -83,7 +86,12 @@ def pictures(
 def count(path: str | Path) -> int:
     """How many picture files the pack has, good or bad."""
     with opened(Path(path), lambda name, reason: None) as pack:
-        return sum(map(_is_picture, pack.names))
+        return sum(map(is_picture, pack.names))
+
+
+def with_the_first(part: tuple[int, int] | None, dropped: Dropped) -> Dropped:
+    """What is told faults of the pack itself: every part finds them, and the first one tells them."""
+    return (lambda name, reason: None) if part and part[0] else dropped
 
 
 def fingerprint(path: str | Path) -> str:
@@ -108,8 +116,8 @@ def content_digest(pack: Pack) -> str:
     return digest.hexdigest()
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, bool]:
-    """A picture file's bytes → its first frame, (H, W, 4) uint8, and whether there are more.
+def decode(data: bytes, max_pixels: int = MAX_PIXELS, read: Callable | None = None) -> tuple[np.ndarray, bool]:
+    """A picture file's bytes → its first frame, (H, W, 4) uint8, and whether there are more. read: by default `to_rgba`.
 
     Raises Unusable with the reason, whatever the bytes, and nothing else.
     """
@@ -121,7 +129,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, bool]
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 if image.width * image.height > max_pixels:
                     raise Image.DecompressionBombError
-                return _rgba(image), bool(getattr(image, "is_animated", False))
+                return (read or to_rgba)(image), bool(getattr(image, "is_animated", False))
     except Image.DecompressionBombError as error:
         raise Unusable(f"decompression bomb: more than {max_pixels} pixels") from error
     except Image.UnidentifiedImageError as error:
@@ -130,8 +138,8 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, bool]
         raise Unusable(f"broken picture: {type(error).__name__}") from error
 
 
-def _rgba(image) -> np.ndarray:
-    """Any mode → (H, W, 4) uint8; 16-bit grey and float are scaled, not clipped."""
+def to_rgba(image) -> np.ndarray:
+    """A PIL image of any mode → (H, W, 4) uint8; 16-bit grey and float are scaled, not clipped."""
     if image.mode.startswith("I") or image.mode == "F":
         grey = np.nan_to_num(np.asarray(image, np.float64), posinf=0, neginf=0)
         scale = 255 / (65535 if image.mode != "F" else max(grey.max(), 1e-9))
@@ -210,7 +218,7 @@ def labelled(name: str, rgba: np.ndarray, row: dict, label: str, pack_name: str)
     }
     return Picture(
         rgba,
-        tidy(name),
+        called(name),
         label=label,
         caption=stated(row, "caption", "text"),
         tags={key: value for key, value in tags.items() if value},
@@ -219,6 +227,12 @@ def labelled(name: str, rgba: np.ndarray, row: dict, label: str, pack_name: str)
         attribution=stated(row, "attribution", "author"),
         vector=row.get("tier") == "R" or row.get("native_pixel_art") is False,
     )
+
+
+def called(name: str) -> str:
+    """A picture's name as one clean line. Where that differs from its path, a hash sets it apart from others like it."""
+    line = tidy(name)
+    return line if line == name else f"{line}~{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def label_from_name(name: str) -> str:
@@ -246,7 +260,7 @@ def shuffled(names: Iterable[str], seed: int) -> list[str]:
     return sorted(names, key=lambda name: (hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest(), name))
 
 
-def _is_picture(name: str) -> bool:
+def is_picture(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 

@@ -7,16 +7,14 @@ transparency where it has some, shrunk and drawn with few colours (`data_prep.ou
 """
 
 import hashlib
-import io
-import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
-from data_prep.curate import Picture, tidy
+from data_prep.curate import Picture
 from data_prep.errors import InputError
 from data_prep.sources import packs
 from data_prep.sources.packs import Dropped, Unusable
@@ -34,34 +32,25 @@ def pictures(
     seed: int = 1,
     licences: Collection[str] = (),
     dropped: Dropped = lambda name, reason: None,
+    part: tuple[int, int] | None = None,
 ) -> Iterator[Picture]:
-    """Sprites of size × size, centred (`placed`), in an order drawn from `seed`, so that the first n are a fair sample.
+    """Sprites of size × size, centred (`placed`), in the order of `packs.pictures`, of which `part` is a slice.
 
     A sprite depends on its file and the size alone. licences: only these, by their names in the metadata (empty: all). Raises
     InputError when the path is missing, is neither a folder nor a zip, or OpenCV is not installed; nothing else stops it.
     """
-    path = Path(path)
     if find_spec("cv2") is None:
         raise InputError("photographs: OpenCV is missing; pip install 'pixelreef[photographs]'")
-    with packs.opened(path, dropped) as pack:
-        rows = packs.metadata_rows(pack, dropped)
-        files = (name for name in pack.names if PurePosixPath(name).suffix.lower() in packs.SUFFIXES)
-        for name in packs.shuffled(files, seed):
-            row = rows.get(name, {})
-            reason = packs.unwanted(row, licences, ())
-            if reason:
-                dropped(name, reason)
-                continue
-            try:
-                rgba, frames = decode(pack.read(name, MAX_BYTES))
-                drawn = cut_out(rgba, size)
-            except Unusable as error:
-                dropped(name, str(error))
-                continue
-            if frames:
-                dropped(f"{name}#2…", "animated: only the first frame is used")
-            label = packs.stated(row, "label") or packs.label_from_name(name)
-            yield replace(packs.labelled(name, drawn, row, label, tidy(path.stem)), placed=True, vector=False)
+
+    def draw(data: bytes) -> tuple[np.ndarray, bool]:
+        rgba, frames = decode(data)
+        return cut_out(rgba, size), frames
+
+    for picture in packs.pictures(path, seed, licences, dropped=dropped, part=part, draw=draw, max_bytes=MAX_BYTES):
+        yield replace(picture, placed=True, vector=False)
+
+
+count = packs.count
 
 
 def fingerprint(path: str | Path) -> str:
@@ -88,21 +77,13 @@ def decode(data: bytes) -> tuple[np.ndarray, bool]:
 
     Raises Unusable with the reason, whatever the bytes, and nothing else.
     """
+    return packs.decode(data, MAX_PIXELS, _upright)
+
+
+def _upright(image) -> np.ndarray:
+    """A PIL image → (H, W, 4) uint8 as it is to be looked at, shrunk while it is read where its format can."""
     from PIL import Image, ImageOps
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a bomb's warning: its size is judged here
-            with Image.open(io.BytesIO(data), formats=packs.FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise Image.DecompressionBombError
-                frames = bool(getattr(image, "is_animated", False))
-                small = image.convert("RGBA") if image.mode in ("1", "P", "PA", "LA") else image  # these shrink without averaging
-                small.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
-                return packs._rgba(ImageOps.exif_transpose(small)), frames
-    except Image.DecompressionBombError as error:
-        raise Unusable(f"decompression bomb: more than {MAX_PIXELS >> 20} megapixels") from error
-    except Image.UnidentifiedImageError as error:
-        raise Unusable("not a picture: no known format") from error
-    except Exception as error:  # decoders raise a dozen types on broken bytes; none may stop the run
-        raise Unusable(f"broken picture: {type(error).__name__}") from error
+    small = image.convert("RGBA") if image.mode in ("1", "P", "PA", "LA") else image  # these shrink without averaging
+    small.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
+    return packs.to_rgba(ImageOps.exif_transpose(small))

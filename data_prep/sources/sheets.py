@@ -63,16 +63,26 @@ def pictures(
     exclude_sources: Collection[str] = (),
     dropped: Dropped = lambda name, reason: None,
     every_frame: bool = False,
+    part: tuple[int, int] | None = None,
 ) -> Iterator[Picture]:
     """The sprites of all sheets at `path`; the order of the sheets, and within each that of its sprites, comes from `seed`.
 
     licences: only these, by their names in metadata, page or credits (empty: all); exclude_sources: not these.
-    every_frame: keep all frames of an animation; by default its first stands for it and the others are dropped.
+    every_frame: keep all frames of an animation; by default its first stands for it and the others are dropped; part: only the
+    sheets and zips from one place in that order to another.
     Raises InputError when the path is missing or is no picture, folder or zip; nothing else stops it.
     """
     path = Path(path)
-    with _opened(path, dropped) as pack:
-        yield from _sprites(pack, tidy(path.stem), _Filters(licences, exclude_sources, every_frame, seed), dropped, Facts())
+    of_the_pack = packs.with_the_first(part, dropped)
+    with _opened(path, of_the_pack) as pack:
+        filters = _Filters(licences, exclude_sources, every_frame, seed)
+        yield from _sprites(pack, tidy(path.stem), filters, dropped, of_the_pack, Facts(), part=part)
+
+
+def count(path: str | Path) -> int:
+    """How many sheets and zips there are, good or bad."""
+    with _opened(Path(path), lambda name, reason: None) as pack:
+        return sum(map(_is_sheet, pack.names))
 
 
 def fingerprint(path: str | Path) -> str:
@@ -88,7 +98,15 @@ def fingerprint(path: str | Path) -> str:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in packs.SUFFIXES
+    return path.is_file() and packs.is_picture(path.name)
+
+
+def _is_sheet(name: str) -> bool:
+    return packs.is_picture(name) or _is_zip(name)
+
+
+def _is_zip(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() == ".zip"
 
 
 @contextmanager
@@ -103,16 +121,25 @@ def _opened(path: Path, dropped: Dropped) -> Iterator[Pack]:
         yield Pack([name for name in around.names if name in beside], around.read)
 
 
-def _sprites(pack: Pack, pack_name: str, filters: _Filters, dropped: Dropped, inherited: Facts, within: str = ""):
+def _sprites(
+    pack: Pack,
+    pack_name: str,
+    filters: _Filters,
+    dropped: Dropped,
+    of_the_pack: Dropped,
+    inherited: Facts,
+    within: str = "",
+    part: tuple[int, int] | None = None,
+):
     """The sprites of a pack and of the zips in it; `within` is the zip's own name with '/', '' for the pack itself."""
-    credits = read_credits(pack, dropped, inherited)
-    rows = packs.metadata_rows(pack, dropped)
-    pages = _described(pack, dropped)
-    for name in packs.shuffled(pack.names, filters.seed):
-        suffix = PurePosixPath(name).suffix.lower()
-        if suffix == ".zip":
+    credits = read_credits(pack, of_the_pack, inherited)
+    rows = packs.metadata_rows(pack, of_the_pack)
+    pages = _described(pack, of_the_pack)
+    for name in packs.shuffled(filter(_is_sheet, pack.names), filters.seed)[slice(*part or (None,))]:
+        if _is_zip(name):
             yield from _zipped(pack, name, pack_name, filters, dropped, credits.of(name), within)
-        if suffix not in packs.SUFFIXES or credits.is_decoration(name):
+            continue
+        if credits.is_decoration(name):
             continue
         row = credits.of(name).row(filters.licences) | rows.get(name, {})
         reason = packs.unwanted(row, filters.licences, filters.exclude_sources)
@@ -135,6 +162,10 @@ def _zipped(pack: Pack, name: str, pack_name: str, filters: _Filters, dropped: D
     if within:
         dropped(within + name, "a zip within a zip within the pack")
         return
+
+    def of_the_zip(inside: str, reason: str) -> None:
+        dropped(f"{name}/{inside}", reason)
+
     try:
         archive = zipfile.ZipFile(io.BytesIO(pack.read(name, MAX_ZIP_BYTES)))
     except Unusable as error:
@@ -144,8 +175,8 @@ def _zipped(pack: Pack, name: str, pack_name: str, filters: _Filters, dropped: D
         dropped(name, f"broken zip: {type(error).__name__}")
         return
     with archive:
-        inner = packs.zip_pack(archive, lambda n, reason: dropped(f"{name}/{n}", reason))
-        yield from _sprites(inner, pack_name, filters, dropped, facts, f"{name}/")
+        inner = packs.zip_pack(archive, of_the_zip)
+        yield from _sprites(inner, pack_name, filters, dropped, of_the_zip, facts, f"{name}/")
 
 
 def _described(pack: Pack, dropped: Dropped) -> dict[str, Page]:
@@ -165,7 +196,7 @@ def _described(pack: Pack, dropped: Dropped) -> dict[str, Page]:
         for page in pages:
             picture = _picture_of(name, page, names, dropped)
             if picture in found:
-                dropped(name, f"description: {picture} has another, which is used")
+                dropped(name, f"description: another is used; for {picture}")
             elif picture:
                 found[picture] = page
     return found
@@ -191,8 +222,8 @@ def _picture_of(description: str, page: Page, names: set[str], dropped: Dropped)
 def _cuts(name: str, rgba: np.ndarray, page: Page | None, row: Mapping, dropped: Dropped) -> list[_Cut]:
     """The sprites of a decoded sheet. Raises Unusable with the reason when there is nothing to cut."""
     if page and page.size and page.size != (rgba.shape[1], rgba.shape[0]):
-        stated = f"{page.size[0]}x{page.size[1]}"
-        dropped(name, f"description: it is for {stated}, the picture has {rgba.shape[1]}x{rgba.shape[0]}; cut without it")
+        sizes = f"for {page.size[0]}x{page.size[1]}, the picture has {rgba.shape[1]}x{rgba.shape[0]}"
+        dropped(name, f"description: of another size, so cut without it; {sizes}")
         page = None
     clear, ground = without_background(rgba)
     if page:
@@ -205,7 +236,7 @@ def _cuts(name: str, rgba: np.ndarray, page: Page | None, row: Mapping, dropped:
     scale = native_scale(rgba)
     clear = clear[::scale, ::scale]
     if not ground:
-        raise Unusable("no background: neither transparent pixels nor a border of one colour; describe the sheet")
+        raise Unusable("no background: neither transparent pixels nor a border of one colour, so describe the sheet")
     cuts = cut(clear)
     parts = [clear[y : y + height, x : x + width] for x, y, width, height in cuts.boxes]
     return [_Cut(f"{name}#{n}", part, box) for n, (part, box) in enumerate(zip(parts, cuts.boxes, strict=True), 1)]
@@ -240,7 +271,7 @@ def _fault(frame: Frame, clear: np.ndarray, taken: np.ndarray, seen: Mapping[Box
     if min(x, y) < 0 or x + width > clear.shape[1] or y + height > clear.shape[0]:
         return "a frame outside of its picture"
     if frame.box in seen:
-        return f"the same place as {seen[frame.box]}"
+        return f"the same place as an earlier frame; {seen[frame.box]}"
     if cover + width * height > MAX_COVER * clear.shape[0] * clear.shape[1]:
         return "its frames cover the picture many times over"
     drawn = clear[y : y + height, x : x + width, 3] > 0
@@ -276,7 +307,7 @@ def _labelled(within: str, name: str, cuts: list[_Cut], row: Mapping, pack_name:
             [found.rgba for found in cuts], [found.box for found in cuts], [found.animation for found in cuts]
         )
         for place, first in moving.items():
-            dropped(within + cuts[place].name, f"animation frame of {within}{cuts[first].name}")
+            dropped(within + cuts[place].name, f"animation frame; of {within}{cuts[first].name}")
         cuts = [found for place, found in enumerate(cuts) if place not in moving]
     by_name = {f"{number} {found.name}": found for number, found in enumerate(cuts)}
     for key in packs.shuffled(by_name, filters.seed):

@@ -8,6 +8,8 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from data_prep.errors import InputError
@@ -216,3 +218,13 @@ def test_fingerprints_follow_the_content(tmp_path):
     assert packs.fingerprint(tmp_path / "b") == first
     (tmp_path / "b" / "x.png").write_bytes(png("P"))
     assert packs.fingerprint(tmp_path / "b") != first
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=210), max_size=4, unique=True))
+def test_no_two_pictures_are_called_alike(names):
+    """A name is one line without a template's marks, and a clean one is kept as it is."""
+    names = {*names, "a|b.png", "a b.png", "x" * 201, "x" * 202, "a\u2028b"}
+    found = [packs.called(name) for name in names]
+    assert len(set(found)) == len(names)
+    assert all(len(name.splitlines()) == 1 and not set(name) & set("<>|") for name in found)
+    assert packs.called("sea/海月_02.png") == "sea/海月_02.png"

@@ -87,6 +87,64 @@ def test_a_state_of_another_recipe_is_not_taken(tmp_path):
     assert (out / "data" / "train-00000-of-00001.parquet").read_bytes()[:4] == b"PAR1"
 
 
+def test_no_process_outlives_the_command_that_was_killed(tmp_path):
+    """Linux alone: /proc lists the children."""
+    run = start(tmp_path / "out", num_proc=2, sources=[RECIPE["sources"][0] | {"count": 6000}])
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+    while run.poll() is None and len(children.read_text().split()) < 3:  # two, and what tracks their semaphores
+        time.sleep(0.01)
+    begun = children.read_text().split()
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    for _ in range(1000):
+        if not any(_runs(process) for process in begun):
+            return
+        time.sleep(0.02)
+    raise AssertionError([process for process in begun if _runs(process)])
+
+
+def _runs(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_lost_process_leaves_what_is_finished_for_the_next_run(unbroken, tmp_path, monkeypatch):
+    from data_prep import pairs
+    from data_prep.workers import WorkerLost
+
+    def lost(*arguments):
+        yield next(whole(*arguments))
+        raise WorkerLost("a process was killed")
+
+    whole = pairs.write_shards
+    monkeypatch.setattr(pairs, "write_shards", lost)
+    with pytest.raises(WorkerLost):
+        prepare(PrepareRecipe.from_dict(RECIPE), tmp_path / "out")
+    before = sealed(tmp_path / ".out.partial")
+    assert len(before) == 1
+    monkeypatch.setattr(pairs, "write_shards", whole)
+    out = prepare(PrepareRecipe.from_dict(RECIPE), tmp_path / "out")
+    assert files(out) == files(unbroken)
+    assert {name: (out / "data" / name).stat().st_mtime_ns for name in before} == before
+
+
+def test_a_lock_that_another_run_took_away_is_none(tmp_path, monkeypatch):
+    """It was finished between the opening of the lock and its taking: this run has to look again."""
+    import fcntl
+
+    partial = tmp_path / ".out.partial"
+
+    def taken_away(file, how):
+        (partial / "lock").unlink()
+
+    monkeypatch.setattr(fcntl, "flock", taken_away)
+    with pytest.raises(InputError, match="another process is making it"):
+        prepare(PrepareRecipe.from_dict(RECIPE | {"limit": 60}), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_processes_never_make_one_folder(tmp_path):
     import fcntl
 

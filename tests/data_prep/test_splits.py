@@ -1,14 +1,18 @@
 """Splits: what `plan` decides on keys alone, whatever the keys."""
 
+import os
+import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.recipe import PrepareRecipe
 from data_prep.splits import SPLITS, UNSEEN_CELLS, Key, plan
-from data_prep.workers import Workers, chunks
+from data_prep.workers import WorkerLost, Workers, chunks
 
 REEF = {"kind": "procedural", "count": 1}
 few = settings(deadline=None)
@@ -73,6 +77,13 @@ def test_weights_take_training_sprites_of_one_source_alone(found, first, second)
     assert [one for one in decided.kept if one.split != "train"] == [one for one in plain.kept if one.split != "train"]
 
 
+def test_pictures_of_one_name_are_weighed_one_by_one():
+    one = [replace(key(n, n, 0, "train", n, n % 13, 2, n % 2), name="same") for n in range(20)]
+    one = [replace(found, silhouette=f"{n:032x}") for n, found in enumerate(one)]
+    decided = plan(one, recipe(sources=[REEF | {"weight": 1}, REEF | {"weight": 2}]))
+    assert [sum(kept.key.source == source for kept in decided.kept) for source in (0, 1)] == [5, 10] and len(decided.drops) == 5
+
+
 def test_workers_keep_the_order_and_take_in_little_at_once():
     taken = []
 
@@ -86,3 +97,14 @@ def test_workers_keep_the_order_and_take_in_little_at_once():
         assert next(found) == "0" and len(taken) < 20
         assert [*found] == [str(number) for number in range(1, 40)]
     assert list(chunks(range(5), 2)) == [[0, 1], [2, 3], [4]]
+
+
+def test_a_killed_process_is_told_and_not_waited_for():
+    with Workers(2) as workers, pytest.raises(WorkerLost, match="run it again"):
+        list(workers.map(_killed_at, range(40)))
+
+
+def _killed_at(number: int) -> int:
+    if number == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
