@@ -1,0 +1,233 @@
+"""What draws for the bench behind `eval.bench.models`: an adapter in its own words, a bare base model, or a control."""
+
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from data_prep import grid_text
+from data_prep.errors import InputError
+from data_prep.palette import Palette
+from data_prep.sprite import Sprite
+from eval.bench import prompts
+from eval.bench.prompts import article
+from eval.bench.randomness import keyed
+from eval.bench.sample_drawings import MOST_COLOURS, SIDE, BenchDrawing, fewer_colours, on_a_ground, prepared, procedural
+from eval.controls import GRID_CONTROLS, HELD_OUT
+from eval.generators import GRAMMAR, UNCONSTRAINED, LanguageModel, Request
+from finetune.adapter_folder import AdapterFacts
+
+OWN, BENCH = "own", "bench"
+CONTROLS = {name.replace(", ", "-").replace(" ", "-"): name for name in GRID_CONTROLS} | {"held-out": HELD_OUT}
+_GROUNDS = ("f0f0f0", "101010")
+_SPRITES = 120  # of the embedded source's test split, to make controls of
+
+Asked = tuple[str, int, int]  # prompt, seed, index
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An answer: its text, its share of the batch's seconds, its tokens; told: what a log should say of it."""
+
+    text: str
+    seconds: float = 0.0
+    tokens: int = 0
+    is_cut: bool = False
+    told: dict = field(default_factory=dict)
+
+
+def written(drawing: BenchDrawing, prompt: str) -> str:
+    """In the format that the prompt asks for."""
+    return drawing.listed() if prompt.startswith(prompts.PROMPT_B) else drawing.text()
+
+
+def check_arguments(mode: str, ask: str | None) -> None:
+    """Raises InputError for words that are none."""
+    if mode not in (GRAMMAR, UNCONSTRAINED):
+        raise InputError(f"mode={mode}: it is {GRAMMAR} or {UNCONSTRAINED}")
+    if ask not in (OWN, BENCH, None):
+        raise InputError(f"ask={ask}: it is {OWN} or {BENCH}")
+
+
+@dataclass
+class ReefModel:
+    """A language model of ours. ask: OWN, its own prompt with the answer rewritten, or BENCH, the prompt as it stands."""
+
+    model: LanguageModel
+    mode: str
+    ask: str
+
+    @classmethod
+    def load(cls, name: str, base: str | None, mode: str, ask: str | None, force: bool) -> "ReefModel":
+        """Raises InputError for a name that is neither adapter nor base model, or an adapter of other sizes without `force`."""
+        folder = adapter_folder(name)
+        ask = ask or (OWN if folder else BENCH)
+        if folder and ask == OWN and not force:
+            refuse_other_sizes(AdapterFacts.load(folder))
+        model = LanguageModel.load(folder, base) if folder else LanguageModel.load(base=base or name)
+        if folder and ask == OWN and (SIDE, SIDE) not in model.facts.sizes:
+            model.facts = replace(model.facts, sizes=(*model.facts.sizes, (SIDE, SIDE)))
+        return cls(model, mode, ask)
+
+    def draw(self, asked: Sequence[Asked], config) -> list[Drawn]:
+        sampling = sampling_of(config)
+        return self._own(asked, sampling) if self.ask == OWN else self._bench(asked, sampling, config.max_tokens or 4096)
+
+    def _own(self, asked: Sequence[Asked], sampling) -> list[Drawn]:
+        palette = self.model.palette or _plain_palette()
+        keys = map(noise_key, asked)
+        requests = [
+            Request(prompts.subject_of(each[0]), SIDE, SIDE, palette, *key) for each, key in zip(asked, keys, strict=True)
+        ]
+        drawings = self.model.answer(requests, sampling, self.mode, len(requests))
+        return [self._rewritten(prompt, palette, d) for (prompt, _, _), d in zip(asked, drawings, strict=True)]
+
+    def _rewritten(self, prompt: str, palette: Palette, drawing) -> Drawn:
+        read = grid_text.read(drawing.text, {palette.name: palette}, (SIDE, SIDE))
+        if not isinstance(read, Sprite):
+            return Drawn(drawing.text, drawing.seconds, drawing.tokens, told={"not rewritten": str(read)})
+        told = {"rewritten from": f"palette {palette.name}, transparent as a ground", "own answer": drawing.text}
+        return Drawn(written(as_bench(read.grid, palette), prompt), drawing.seconds, drawing.tokens, told=told)
+
+    def _bench(self, asked: Sequence[Asked], sampling, most_tokens: int) -> list[Drawn]:
+        from eval.bench.bench_grammar import write
+
+        started, tokens = time.perf_counter(), self.model.tokens
+        chats = [tokens.prompt_ids([{"role": "user", "content": prompt}]) for prompt, _, _ in asked]
+        lists = [prompt.startswith(prompts.PROMPT_B) for prompt, _, _ in asked] if self.mode == GRAMMAR else None
+        answers = write(self.model, chats, [noise_key(each) for each in asked], sampling, most_tokens, lists)
+        seconds = (time.perf_counter() - started) / len(asked)
+        texts = [tokens.tokenizer.decode(ids) for ids in answers]
+        return [Drawn(text, seconds, len(ids), len(ids) >= most_tokens) for text, ids in zip(texts, answers, strict=True)]
+
+
+def noise_key(asked: Asked) -> tuple[int, int]:
+    """(seed, index) of its noise: no two prompts share it, or the seven drawings of a seed would be alike."""
+    prompt, seed, index = asked
+    return seed, (zlib.crc32(prompt.encode()) << 16) + index
+
+
+def adapter_folder(name: str) -> Path | None:
+    """Where the adapter of that name or path is; None: it is no adapter."""
+    places = (Path(name), Path("adapters", name), Path("runs", name), Path(__file__).parents[2] / "adapters" / name)
+    return next((place for place in places if (place / "adapter_config.json").is_file()), None)
+
+
+def refuse_other_sizes(facts: AdapterFacts) -> None:
+    """Raises InputError for an adapter that was not trained on the bench's size."""
+    if (SIDE, SIDE) in facts.sizes:
+        return
+    known = ", ".join(f"{height}x{width}" for height, width in facts.sizes)
+    raise InputError(
+        f"adapter {facts.name}: was trained on {known}, not on the bench's {SIDE}x{SIDE}; "
+        "with -M force=true it draws all the same"
+    )
+
+
+def sampling_of(config):
+    """Inspect's settings as ours; what is not set is plain sampling at temperature 1."""
+    from eval.decoding import Sampling
+
+    given = {"temperature": config.temperature, "top_p": config.top_p, "top_k": config.top_k}
+    return Sampling(**{name: value for name, value in given.items() if value is not None})
+
+
+def _plain_palette() -> Palette:
+    from data_prep.palette import named
+
+    return named("reef64")
+
+
+def as_bench(grid: np.ndarray, palette: Palette) -> BenchDrawing:
+    """An index grid with at most nine colours kept, before the lighter or darker ground, whichever stands out more."""
+    grid = fewer_colours(grid, palette, MOST_COLOURS - 1)
+    used = np.unique(grid[grid > 0])
+    light = float(palette.oklab[used - 1, 0].mean()) if len(used) else 0.0
+    colours = [_GROUNDS[light > 0.6], *(palette.colours[entry - 1] for entry in used)]
+    place = np.zeros(len(palette), np.uint8)
+    place[used] = np.arange(1, 1 + len(used))
+    return BenchDrawing(place[grid], tuple(colours if len(colours) > 1 else (*colours, _GROUNDS[light <= 0.6])))
+
+
+@dataclass(frozen=True)
+class Control:
+    """A control of `eval.controls` made of sprites that no model was trained on, in at most ten colours.
+
+    For a noun it is made of the sprite that shows it and that the nouns' classifier never saw.
+    """
+
+    name: str
+    dataset: str | None
+
+    @classmethod
+    def named(cls, name: str, dataset: str | None) -> "Control":
+        """Raises InputError for another name, with those that there are."""
+        if name not in CONTROLS:
+            raise InputError(f"control {name!r}: there are {', '.join(CONTROLS)}")
+        return cls(CONTROLS[name], dataset)
+
+    @cached_property
+    def sprites(self) -> list[Sprite]:
+        if self.dataset is None:
+            return procedural(_SPRITES, 1, "test")
+        found = prepared(Path(self.dataset), "test")
+        if not found:
+            raise InputError(f"dataset {self.dataset}: its test split has no sprite of at most {SIDE}x{SIDE}")
+        return found
+
+    @cached_property
+    def of_nouns(self) -> dict[str, Sprite]:
+        """noun → the sprite that `nouns` held back from its classifier; none without a dataset."""
+        from eval.bench.nouns import by_noun
+
+        known = by_noun(prepared(Path(self.dataset), "train")) if self.dataset else {}
+        return {f"{article(noun)} {noun}": held_back for noun, (_, held_back) in known.items()}
+
+    def _sprite(self, subject: str, seed: int, index: int) -> Sprite:
+        if subject not in prompts.SUBJECTS and subject in self.of_nouns:
+            return self.of_nouns[subject]
+        return self.sprites[int(keyed("sprite", subject, seed, index).integers(len(self.sprites)))]
+
+    def draw(self, asked: Sequence[Asked], config) -> list[Drawn]:
+        drawn = []
+        for prompt, seed, index in asked:
+            subject = prompts.subject_of(prompt)
+            sprite = self._sprite(subject, seed, index)
+            drawing = control_drawing(self.name, sprite, keyed(self.name, subject, seed, index))
+            drawn.append(Drawn(written(drawing, prompt), told={"made of": sprite.caption or sprite.id}))
+        return drawn
+
+
+def control_drawing(name: str, sprite: Sprite, rng: np.random.Generator) -> BenchDrawing:
+    """A control, or HELD_OUT for the sprite itself, before a ground. Noise has all ten colours alike."""
+    small = in_few_colours(sprite)
+    if name in ("noise", "noise 2x2"):
+        full = np.zeros((SIDE, SIDE), np.uint8)
+        ten = np.array([*small.palette.colours, *far_apart()])[:MOST_COLOURS]
+        return BenchDrawing(GRID_CONTROLS[name](full, _entries(MOST_COLOURS), rng), tuple(map(str, ten)))
+    grid = small.grid if name == HELD_OUT else GRID_CONTROLS[name](small.grid, small.palette, rng)
+    return on_a_ground(grid, small.palette, rng)
+
+
+def in_few_colours(sprite: Sprite) -> Sprite:
+    """The sprite in the eight colours that it uses most, which are then its palette."""
+    grid = fewer_colours(sprite.grid, sprite.palette, MOST_COLOURS - 2)
+    used = np.unique(grid[grid > 0])
+    place = np.zeros(len(sprite.palette), np.uint8)
+    place[used] = np.arange(1, 1 + len(used))
+    colours = tuple(sprite.palette.colours[entry - 1] for entry in used)
+    return replace(sprite, grid=place[grid], palette=Palette(grid_text.FREE, colours))
+
+
+def _entries(count: int) -> Palette:
+    """A palette of `count` entries, the transparent one among them: noise is drawn from so many."""
+    return Palette(grid_text.FREE, tuple(f"{number:06x}" for number in range(1, count)))
+
+
+def far_apart() -> list[str]:
+    """Ten colours far apart, for noise of sprites that have fewer."""
+    return ["d62728", "ff7f0e", "bcbd22", "2ca02c", "17becf", "1f77b4", "9467bd", "e377c2", "7f7f7f", "8c564b"]

@@ -1,0 +1,206 @@
+"""The leaderboard: every model whose Inspect logs are given, with intervals, as JSON and as Markdown.
+
+    pixelreef bench add pixelreef-control/checkerboard            runs the tasks and enters the model
+    pixelreef bench leaderboard runs/bench --out docs/leaderboard  enters all finished logs of a folder
+
+Entries of earlier runs stay in the JSON; the newest log of a model with the same arguments takes the place of older ones.
+Intervals are bootstrapped over subjects, each of which is the mean of its epochs: seven subjects make wide ones, and rightly.
+Where a yes-or-no score is the same for all of them, the open end is exact for so many subjects.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import InputError
+from eval.bench.drawing import CONTROLS
+from eval.bench.scoring import NAMES
+from eval.controls import HELD_OUT
+from eval.metrics import intervals
+from eval.report import escape, markdown_table
+from eval.report_tables import NOTHING, Cell, Column, Row, Table, format_value, interval_cell
+from eval.run_folder import write_atomically
+
+CONTROL_API = "pixelreef-control/"
+COLUMNS = {
+    **{f"ours/{name}": name.replace("_", " ") for name in NAMES},
+    **{f"legacy/legacy_{name}": f"{name.replace('_', ' ')}, legacy" for name in NAMES},
+    "formulas/quality_score": "quality score of 8.5, legacy",
+    "nouns/top_1": "noun first",
+    "nouns/top_5": "noun among five",
+}
+YES_OR_NO = {"ours/json_validity", "legacy/legacy_json_validity", "legacy/legacy_render_success", "nouns/top_1", "nouns/top_5"}
+TASKS = {
+    "bench_a": "Task A: Emergent Mind's prompt, strings of digits",
+    "bench_b": "Task B: the data set's prompt, lists of integers",
+    "bench_nouns": "A hundred plain nouns",
+}
+DEGENERATE, HONEST, MODEL = "degenerate", "honest", "model"
+_LEADS = "ours/pixel_art_quality"
+
+
+def entries_of(paths: Sequence[str | Path]) -> tuple[list[dict], list[str]]:
+    """(an entry a finished log, why other logs were left out). paths: logs or folders of them.
+
+    Raises InputError for a path that is not there or holds no log.
+    """
+    from inspect_ai.log import read_eval_log
+
+    found, left_out = [], []
+    for file in _files(paths):
+        try:
+            log = read_eval_log(str(file))
+        except Exception as error:  # whatever a broken zip or JSON raises in Inspect
+            left_out.append(f"{file}: unreadable: {type(error).__name__}")
+            continue
+        if log.status != "success" or not log.samples:
+            left_out.append(f"{file}: {log.status}, {len(log.samples or [])} samples")
+        elif (task := log.eval.task.rpartition("/")[2]) not in TASKS:
+            left_out.append(f"{file}: task {task}")
+        else:
+            found.append(entry_of(log))
+    return found, left_out
+
+
+def _files(paths: Sequence[str | Path]) -> list[Path]:
+    files = []
+    for path in map(Path, paths):
+        inside = sorted(file for kind in ("*.eval", "*.json") for file in path.rglob(kind)) if path.is_dir() else [path]
+        if not inside or not inside[0].is_file():
+            raise InputError(f"{path}: no Inspect log is there; `pixelreef bench add MODEL` or `inspect eval` makes one")
+        files += inside
+    return files
+
+
+def entry_of(log) -> dict:
+    """What the leaderboard keeps of a log, as plain JSON."""
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for sample in log.samples:
+        for scorer, score in (sample.scores or {}).items():
+            for name, value in score.value.items() if isinstance(score.value, dict) else ():
+                values[f"{scorer}/{name}"][str(sample.id)].append(np.nan if value is None else float(value))
+    return {
+        "model": label(log.eval.model, log.eval.model_args or {}),
+        "kind": kind_of(log.eval.model),
+        "task": log.eval.task.rpartition("/")[2],
+        "subjects": len({str(sample.id) for sample in log.samples}),
+        "drawings": len(log.samples),
+        "created": str(log.eval.created),
+        "told": log.eval.metadata or {},
+        "scores": {name: _interval(name, by_subject.values()) for name, by_subject in values.items() if name in COLUMNS},
+    }
+
+
+def _interval(name: str, subjects: Iterable[Sequence[float]]) -> dict:
+    means = np.array([np.mean(kept) if (kept := [v for v in epochs if np.isfinite(v)]) else np.nan for epochs in subjects])
+    measured = np.isfinite(means).astype(float)
+    found = intervals.share(means, measured) if name in YES_OR_NO else intervals.mean(means)
+    found = found.to_json()
+    return {key: value if value is None or key == "n" else round(value, 4) for key, value in found.items()}
+
+
+def label(model: str, arguments: dict) -> str:
+    """The model and its arguments; of paths the last part, so that no folder of anybody's is published."""
+    plain = {key: value for key, value in sorted(arguments.items()) if isinstance(value, str | int | float | bool)}
+    told = [f"{key}={Path(value).name if isinstance(value, str) else value}" for key, value in plain.items()]
+    provider, _, name = model.partition("/")
+    name = Path(name).name if name.startswith(("/", ".", "~")) or provider == "pixelreef" else name
+    return f"{provider}/{name}" + (f" ({', '.join(told)})" if told else "")
+
+
+def kind_of(model: str) -> str:
+    if not model.startswith(CONTROL_API):
+        return MODEL
+    return HONEST if CONTROLS.get(model.removeprefix(CONTROL_API)) == HELD_OUT else DEGENERATE
+
+
+def merged(old: Iterable[dict], new: Iterable[dict]) -> list[dict]:
+    """One entry a model and task, the newest; in order of task, kind and our quality."""
+    kept: dict[tuple[str, str], dict] = {}
+    for entry in [*old, *new]:
+        key = entry["task"], entry["model"]
+        if key not in kept or entry["created"] >= kept[key]["created"]:
+            kept[key] = entry
+    return sorted(kept.values(), key=lambda e: (list(TASKS).index(e["task"]), -_lead(e), e["model"]))
+
+
+def _lead(entry: dict) -> float:
+    found = entry["scores"].get(_LEADS, {}).get("mean")
+    return -1.0 if found is None else found
+
+
+def markdown(entries: Sequence[dict]) -> str:
+    parts = ["# Pixel Art Bench: leaderboard", INTRO]
+    for task, title in TASKS.items():
+        rows = [entry for entry in entries if entry["task"] == task]
+        if rows:
+            parts += [f"## {escape(title)}", markdown_table(table(rows, title)), *_warnings(rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+INTRO = """Made by `pixelreef bench add MODEL`. Means over subjects with 95 % bootstrap intervals over them. Our three scores are
+what the published prose means, the legacy columns what the published code computes; [bench.md](bench.md) has both. Controls
+are drawings that show nothing, entered as models; `held-out` is the one honest control, sprites that no model was trained
+on. A column in which a degenerate control stands above it decides nothing. JSON validity is form alone, and every control
+has it. None of these scores sees what is drawn; the nouns do, weakly, and people do."""
+
+
+def table(entries: Sequence[dict], title: str) -> Table:
+    """Rows in the order given, columns that any of them has."""
+    names = [name for name in COLUMNS if any(name in entry["scores"] for entry in entries)]
+    columns = [Column("model"), Column("drawings"), *(Column(COLUMNS[name], grey=name.startswith("legacy")) for name in names)]
+    rows = []
+    for entry in entries:
+        cells = [_cell(entry["scores"].get(name)) for name in names]
+        shown = {DEGENERATE: " · degenerate control", HONEST: " · honest control", MODEL: ""}[entry["kind"]]
+        rows.append(Row(entry["model"] + shown, entry["kind"], (Cell(str(entry["drawings"])), *cells)))
+    classifiers = {json.dumps(entry["told"].get("classifier")) for entry in entries} - {"null"}
+    return Table(
+        title, "", tuple(columns), tuple(rows), tuple(f"Classifier: {_classifier(json.loads(c))}" for c in sorted(classifiers))
+    )
+
+
+def _cell(interval: dict | None) -> Cell:
+    return Cell(NOTHING) if interval is None else interval_cell(interval, "")
+
+
+def _classifier(facts) -> str:
+    if not isinstance(facts, dict):
+        return str(facts)
+    seen, (first, five) = facts["held_out"], facts["chance"]
+    return (
+        f"{facts['nouns']} nouns from {facts['training_sprites']} sprites; on {seen['sprites']} held-out sprites it is right "
+        f"{format_value(seen['top_1'], '%')} first and {format_value(seen['top_5'], '%')} among five; chance "
+        f"{format_value(first, '%')} and {format_value(five, '%')}."
+    )
+
+
+def _warnings(entries: Sequence[dict]) -> list[str]:
+    """Columns in which a degenerate control stands above the held-out sprites, in words."""
+    honest = next((entry for entry in entries if entry["kind"] == HONEST), None)
+    if honest is None:
+        return []
+    above = defaultdict(list)
+    for entry in (entry for entry in entries if entry["kind"] == DEGENERATE):
+        for name, interval in entry["scores"].items():
+            bar = honest["scores"].get(name, {}).get("mean")
+            if None not in (bar, interval["mean"]) and interval["mean"] > bar + 1e-9:
+                above[name].append(entry["model"].removeprefix(CONTROL_API))
+    told = [f"{COLUMNS[name]} ({', '.join(above[name])})" for name in COLUMNS if name in above]
+    return [f"Degenerate controls above the held-out sprites: {escape('; '.join(told) or 'none')}."]
+
+
+def update(logs: Sequence[str | Path], out: Path) -> str:
+    """Enters logs into out.json and writes out.md; returns a line for people. Raises InputError for logs that are not there."""
+    new, left_out = entries_of(logs)
+    place = out.with_suffix(".json")
+    old = json.loads(place.read_text("utf-8"))["entries"] if place.is_file() else []
+    entries = merged(old, new)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(place, json.dumps({"entries": entries}, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(out.with_suffix(".md"), markdown(entries))
+    told = [f"left out {why}" for why in left_out]
+    return "\n".join([*told, f"{len(new)} logs entered, {len(entries)} entries: {out.with_suffix('.md')}"])

@@ -1,0 +1,219 @@
+"""The tasks through Inspect itself, offline: its mock, our models, controls, a local folder, an OpenAI-compatible server."""
+
+import base64
+import io
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from inspect_ai._util.error import PrerequisiteError
+from inspect_ai.model import GenerateConfig, ModelOutput, get_model
+from inspect_ai.scorer import Score
+from PIL import Image
+from stand_in_server import send, standing_in
+
+from data_prep.errors import InputError
+from eval.bench import task
+from eval.bench.drawing import CONTROLS, ReefModel, as_bench, check_arguments, control_drawing
+from eval.bench.leaderboard import DEGENERATE, HONEST, entries_of, entry_of, kind_of, label, markdown, merged, update
+from eval.bench.prompts import PROMPT_B, SUBJECTS, built_in, load_rows, prompt_a, prompt_b, subject_of
+from eval.bench.randomness import keyed
+from eval.bench.sample_drawings import procedural
+from eval.cli import main
+from eval.controls import HELD_OUT
+from eval.endpoint import base_url
+from eval.generators import GRAMMAR
+
+DRAWING = control_drawing(HELD_OUT, procedural(1, 3, "test")[0], keyed("task"))
+
+
+def says(*texts: str):
+    """A mock that gives these answers one after the other."""
+    return get_model("mockllm/model", custom_outputs=[ModelOutput.from_content("mockllm/model", text) for text in texts])
+
+
+def chat_completion(text: str) -> dict:
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    return {"id": "1", "object": "chat.completion", "created": 1, "model": "b", "choices": [choice]}
+
+
+def value(log, scorer: str, name: str) -> list[float]:
+    return [sample.scores[scorer].value[name] for sample in log.samples]
+
+
+def test_the_seven_rows_are_built_in_and_prompts_give_their_subjects_back():
+    assert [row["subject"] for row in built_in()] == list(SUBJECTS) and len(SUBJECTS) == 7
+    assert built_in()[1]["prompt"] == PROMPT_B + "a rainbow"
+    assert all(subject_of(ask(subject)) == subject for ask in (prompt_a, prompt_b) for subject in SUBJECTS)
+    with pytest.raises(InputError, match="neither"):
+        subject_of("Draw a fish")
+
+
+def test_prompt_a_is_verbatim():
+    asked = prompt_a("hope")
+    assert asked.startswith(
+        'Draw pixel art on a 24x24 grid. Return a JSON object with two keys:\n\n"palette" — palette: array of 2-10'
+    )
+    assert '{"palette":["87ceeb","228b22","8b4513","ff4500"],"grid":["0000","1111","2212","3333"]}' in asked
+    assert asked.endswith("- Output ONLY the JSON object. No markdown fences, no explanation.\n\nDraw: hope")
+
+
+def test_the_data_set_loads_from_parquet_and_lines(tmp_path):
+    import pandas
+
+    rows = built_in()
+    pandas.DataFrame(rows).to_parquet(tmp_path / "train.parquet")
+    (tmp_path / "lite").mkdir()
+    (tmp_path / "lite/train.jsonl").write_text('{"subject": "hope", "prompt": null}\nnot json\n')
+    assert load_rows(str(tmp_path / "train.parquet")) == rows
+    assert load_rows(str(tmp_path / "lite")) == [{"id": "1", "subject": "hope", "category": "", "prompt": prompt_b("hope")}]
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        load_rows(str(tmp_path / "nowhere"))
+
+
+def test_the_mock_gets_nothing_and_the_nouns_say_why_they_are_not_measured(run):
+    log = run(task.bench_nouns(), "mockllm/model", limit=2)
+    assert value(log, "ours", "json_validity") == [0, 0]
+    assert np.isnan(value(log, "nouns", "top_1")).all()
+    assert "no dataset was given" in log.samples[0].scores["nouns"].explanation
+
+
+def test_each_format_is_its_own_task(run, one_subject):
+    a = run(task.bench_a(one_subject, epochs=2), says(DRAWING.text(), DRAWING.listed()))
+    b = run(task.bench_b(one_subject, epochs=2), says(DRAWING.text(), DRAWING.listed()))
+    assert sorted(value(a, "ours", "json_validity")) == sorted(value(b, "ours", "json_validity")) == [0, 1]
+    assert sorted(value(a, "legacy", "legacy_render_success")) == [0, 1]
+
+
+def test_epochs_are_ten_and_the_log_has_standard_errors(run):
+    assert task.bench_a().epochs == 10 and task.bench_b().epochs == 10
+    log = run(task.bench_a(epochs=2), "pixelreef-control/held-out", limit=3)
+    metrics = {score.name: set(score.metrics) for score in log.results.scores}
+    assert metrics["render_success"] == {"mean", "stderr"} and len(log.samples) == 6
+
+
+def test_the_log_shows_the_drawing_as_a_picture(run, one_subject):
+    log = run(task.bench_a(one_subject, epochs=1), says(DRAWING.text()))
+    found = re.fullmatch(r"!\[drawing\]\(data:image/png;base64,(.+)\)", log.samples[0].scores["ours"].explanation)
+    picture = np.array(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGB"))[::8, ::8]
+    colours = np.array([list(bytes.fromhex(colour)) for colour in DRAWING.colours], np.uint8)
+    assert (picture == colours[DRAWING.grid]).all()
+
+
+def test_controls_score_below_held_out_sprites_in_the_tasks_own_log(run):
+    means = {}
+    for name in ("held-out", "checkerboard", "noise-2x2", "half-erased"):
+        log = run(task.bench_a(epochs=1), f"pixelreef-control/{name}")
+        means[name] = {key: np.mean(value(log, "ours", key)) for key in ("render_success", "pixel_art_quality")}
+        assert set(value(log, "ours", "json_validity")) == {1}
+    honest = means.pop("held-out")
+    assert all(found[key] < honest[key] - 0.05 for found in means.values() for key in honest)
+
+
+def test_an_unknown_control_names_those_that_there_are():
+    with pytest.raises(PrerequisiteError, match="there are noise, noise-2x2"):
+        get_model("pixelreef-control/nothing", memoize=False)
+
+
+def test_a_base_model_under_the_grammar_answers_in_the_task_s_form(run, one_subject, tiny_qwen3):
+    model = get_model(f"pixelreef/{tiny_qwen3}", config=GenerateConfig(seed=3), memoize=False)
+    log = run(task.bench_a(one_subject, epochs=2), model)
+    assert value(log, "ours", "json_validity") == [1, 1]
+    assert log.samples[0].output.completion != log.samples[1].output.completion  # epochs differ
+    assert label(log.eval.model, {}).startswith("pixelreef/tiny-qwen3")
+
+
+def test_a_base_model_without_the_grammar_is_cut_where_it_is_told(run, one_subject, tiny_qwen3):
+    model = get_model(f"pixelreef/{tiny_qwen3}", mode="unconstrained", memoize=False)
+    log = run(task.bench_b(one_subject, epochs=1), model, max_tokens=12)
+    assert log.samples[0].output.stop_reason == "max_tokens" and value(log, "ours", "json_validity") == [0]
+
+
+def test_both_grammars_admit_their_format_and_no_colour_beyond_the_palette(tokens):
+    from eval.bench.bench_grammar import lark
+    from eval.grammar import admitted
+
+    for lists, text in ((False, DRAWING.text()), (True, DRAWING.listed())):
+        admitted(tokens.tokenizer, lark(lists), tokens._ids(text.replace(" ", "")))
+    beyond = DRAWING.text().replace('"grid":["' + str(DRAWING.grid[0, 0]), f'"grid":["{len(DRAWING.colours)}')
+    with pytest.raises(ValueError, match="refuses"):
+        admitted(tokens.tokenizer, lark(False), tokens._ids(beyond))
+
+
+def test_an_adapter_of_another_size_says_so_before_anything_is_loaded(capsys):
+    adapter = str(Path(__file__).parents[3] / "adapters/smollm2-135m-reef-16")
+    with pytest.raises(PrerequisiteError, match="was trained on 16x16, not on the bench's 24x24"):
+        get_model(f"pixelreef/{adapter}", memoize=False)
+    assert main(["bench", "add", f"pixelreef/{adapter}"]) == 2
+    assert "with -M force=true it draws all the same" in capsys.readouterr().err
+
+
+def test_our_own_prompt_s_answer_is_rewritten_in_the_bench_s_form(run, one_subject, tiny_qwen3):
+    model = get_model(f"pixelreef/{tiny_qwen3}", ask="own", memoize=False)
+    log = run(task.bench_a(one_subject, epochs=1), model)
+    told = log.samples[0].output.metadata
+    assert value(log, "ours", "json_validity") == [1] and told["own answer"].startswith('{"palette":"reef64"')
+
+
+def test_rewriting_keeps_shape_and_at_most_ten_colours():
+    sprite = procedural(1, 5, "test")[0]
+    drawing = as_bench(sprite.grid, sprite.palette)
+    assert 2 <= len(drawing.colours) <= 10 and ((drawing.grid > 0) == (sprite.grid > 0)).all()
+    with pytest.raises(InputError, match="grammar or unconstrained"):
+        check_arguments("free", None)
+    assert ReefModel(None, GRAMMAR, "own").ask == "own"
+
+
+def test_inspect_s_hugging_face_provider_runs_on_a_local_folder(run, one_subject, tiny_qwen3):
+    model = get_model("hf/local", model_path=str(tiny_qwen3), memoize=False)
+    log = run(task.bench_a(one_subject, epochs=1), model, max_tokens=8)
+    assert value(log, "ours", "json_validity") == [0] and log.samples[0].output.usage.output_tokens <= 8
+
+
+def test_any_openai_compatible_server_can_be_asked(run, one_subject, monkeypatch):
+    pytest.importorskip("openai")
+    monkeypatch.setenv("LOCAL_API_KEY", "none")
+    with standing_in(script=[lambda handler: send(handler, chat_completion(DRAWING.text()))]) as server:
+        model = get_model("openai-api/local/b", base_url=base_url(server.address), memoize=False)
+        log = run(task.bench_a(one_subject, epochs=1), model)
+    assert value(log, "ours", "json_validity") == [1] and server.bodies()[0]["messages"][0]["content"] == prompt_a("the sun")
+
+
+def test_the_leaderboard_keeps_a_row_a_model_the_newest(run, one_subject, tmp_path):
+    for text in (DRAWING.listed(), DRAWING.text()):
+        run(task.bench_a(one_subject, epochs=1), says(text))
+    run(task.bench_a(one_subject, epochs=2), "pixelreef-control/checkerboard")
+    run(task.bench_a(one_subject, epochs=2), "pixelreef-control/held-out")
+    (tmp_path / "logs/broken.eval").write_bytes(b"no zip")
+    said = update([tmp_path / "logs"], tmp_path / "board")
+    assert "broken.eval: unreadable" in said and "4 logs entered, 3 entries" in said
+    text = (tmp_path / "board.md").read_text()
+    assert text.index("held-out") < text.index("checkerboard · degenerate") and "mockllm/model | 1 | 1.00" in text
+    assert "quality score of 8.5, legacy \\(checkerboard\\)" in text
+    again = update([tmp_path / "logs"], tmp_path / "board")
+    assert again == said and (tmp_path / "board.md").read_text() == text
+
+
+def test_logs_that_are_not_there_are_bad_input(tmp_path):
+    with pytest.raises(InputError, match="no Inspect log"):
+        entries_of([tmp_path])
+
+
+def test_labels_publish_no_folder():
+    assert label("hf/local", {"model_path": "/home/somebody/models/small"}) == "hf/local (model_path=small)"
+    assert label("pixelreef//home/somebody/adapters/a", {"force": True}) == "pixelreef/a (force=True)"
+    assert kind_of("pixelreef-control/held-out") == HONEST and kind_of("pixelreef-control/noise") == DEGENERATE
+    assert len(CONTROLS) == 11
+
+
+def test_subjects_are_resampled_not_drawings():
+    """Two subjects, the one always right and the other never: the interval is that of two, whatever the epochs."""
+    scores = [("a", 1.0)] * 50 + [("b", 0.0)] * 50
+    samples = [SimpleNamespace(id=i, scores={"ours": Score(value={"json_validity": v})}) for i, v in scores]
+    facts = SimpleNamespace(model="x/y", model_args={}, task="bench_a", created="1", metadata=None)
+    found = entry_of(SimpleNamespace(samples=samples, eval=facts))["scores"]["ours/json_validity"]
+    assert found == {"mean": 0.5, "low": 0.0, "high": 1.0, "n": 2}
+    assert "0.50" in markdown(merged([], [entry_of(SimpleNamespace(samples=samples, eval=facts))]))
