@@ -56,11 +56,7 @@ def test_a_maker_that_never_won_has_a_finite_place():
 
 
 def test_no_votes_no_ranking():
-    assert (
-        ranking([]) == ranking([vote(SKIP)]) == []
-        and alpha([]) is None
-        and concordance([], {}).n == 0
-    )
+    assert ranking([]) == ranking([vote(SKIP)]) == [] and alpha([]) is None and concordance([], {}).n == 0
 
 
 def test_one_odd_prompt_widens_the_interval():
