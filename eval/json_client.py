@@ -8,17 +8,15 @@ What a server says is muted, brought into one line and cut by `JsonClient.told`,
 
 import ipaddress
 import json
-import math
 import os
 import random
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import anyio
 import httpx2
 
 from data_prep.errors import InputError
+from data_prep.polite_http import retry_after
 
 KEY, OPENAI_KEY = "PIXELREEF_API_KEY", "OPENAI_API_KEY"  # environment variables; the second is for OPENAI alone
 OPENAI = "https://api.openai.com"
@@ -156,18 +154,6 @@ def api_key(url: str) -> str:
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise InputError(f"{name}: holds characters that no key has; set it anew")
     return key
-
-
-def retry_after(said: str | None) -> float | None:
-    """Seconds that a Retry-After header asks for, as a number or a date; None for none or nonsense (RFC 9110, 10.2.3)."""
-    try:
-        seconds = float(said or "")
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(said or "").astimezone(UTC) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _loads(body: bytes):
