@@ -7,6 +7,7 @@ the last one counts; `none` takes an earlier one back. Several servers and an ed
 """
 
 import errno
+import fcntl
 import json
 import os
 from collections.abc import Sequence
@@ -52,10 +53,11 @@ class Decisions:
                 ) from error
 
     def _append(self, data: bytes) -> None:
-        """One write in append mode, so that lines of several servers do not mix; a torn line before it is ended first."""
+        """One write in append mode, one server at a time, so that lines do not mix; a torn line before it is ended first."""
         is_new = not self.path.exists()
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # else the end may be seen in the middle of another's write
             end = os.lseek(descriptor, 0, os.SEEK_END)
             if end and data and os.pread(descriptor, 1, end - 1) != b"\n":
                 data = b"\n" + data

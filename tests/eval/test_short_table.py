@@ -79,7 +79,7 @@ def test_metrics_that_were_not_checked_say_so(summary):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda s: s["roles"].update(adapter=None), "role 'adapter'"),
+        (lambda s: s["roles"].update(adapter=None, base=None), "role 'base' or 'rival'"),
         (lambda s: s["roles"].pop("base"), "base"),
         (lambda s: s["metrics"].pop(0), "metric 'recognised'"),
         (lambda s: [g["metrics"].pop("recognised") for g in s["generators"]], "recognised"),
