@@ -12,6 +12,7 @@ from data_prep.errors import InputError
 from data_prep.recipe import PrepareRecipe
 
 MAX_BYTES = 256 * 2**20
+ACCEPT, REJECT, NONE = "accept", "reject", "none"  # decisions of a person; none takes an earlier one back
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,22 @@ def _rejected(path: Path, dropped: Callable[[str, str], None]) -> frozenset[str]
     """The names whose last decision is 'reject'."""
     decisions: dict[str, str] = {}
     for number, line in enumerate(_text(path, "curation").split("\n"), 1):
-        try:
-            row = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError):
-            row = line
-        if isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("decision"), str):
-            decisions[row["name"]] = row["decision"]
-        elif row is not None:
+        found = decision_of(line)
+        if found:
+            decisions[found[0]] = found[1]
+        elif line.strip():
             dropped(f"{tidy(path.name)}:{number}", "curation: no decision with a name")
-    return frozenset(name for name, decision in decisions.items() if decision == "reject")
+    return frozenset(name for name, decision in decisions.items() if decision == REJECT)
+
+
+def decision_of(line: str | bytes) -> tuple[str, str] | None:
+    """(picture's name, ACCEPT, REJECT or NONE) of a line of a curation file; None for what is no decision. Total."""
+    try:
+        row = json.loads(line)
+        name, decision = row["name"], row["decision"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return (name, decision) if isinstance(name, str) and decision in (ACCEPT, REJECT, NONE) else None
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from data_prep import curate, sources
 from data_prep.choice import Choice
 from data_prep.curate import Picture
 from data_prep.recipe import PrepareRecipe
+from data_prep.whole_files import write_whole
 from data_prep.workers import Workers
 
 
@@ -49,7 +50,7 @@ class _Curator:
             return tuple(json.loads(summary.read_text("utf-8")))
         drops: list[tuple[int, str, str]] = []
         count = _written(path, self._curated(part, drops))
-        _replace(summary, json.dumps((count, drops), ensure_ascii=False).encode())
+        write_whole(summary, json.dumps((count, drops), ensure_ascii=False))
         return count, drops
 
     def _curated(self, part: sources.Part, drops: list) -> Iterator[Picture]:
@@ -133,9 +134,3 @@ def _written(path: Path, found: Iterable[Picture]) -> int:
             count += 1
     os.replace(draft, path)
     return count
-
-
-def _replace(path: Path, data: bytes) -> None:
-    draft = path.with_suffix(f".{os.getpid()}.draft")
-    draft.write_bytes(data)
-    os.replace(draft, path)

@@ -26,6 +26,7 @@ import numpy as np
 from data_prep.captions import messages
 from data_prep.errors import InputError
 from data_prep.palette import Palette, named
+from data_prep.whole_files import write_whole
 
 CAPTIONS = ("a red crab", "a blue jellyfish from the abyss", "a yellow butterflyfish facing left, with stripes", "a coral")
 OURS, THEIRS = "ours", "generate() with llguidance"
@@ -351,9 +352,7 @@ def bench(options) -> None:
     file, found = options.out.with_suffix(".json"), found | {"kind": options.device}
     runs = json.loads(file.read_text()) if file.exists() else {}
     runs[f"{name}, {options.device}"] = found
-    for place, text in ((file, json.dumps(runs, indent=1)), (options.out.with_suffix(".md"), page(runs))):
-        draft = place.with_name(f".{place.name}")
-        draft.write_text(text)
-        os.replace(draft, place)
+    write_whole(file, json.dumps(runs, indent=1))
+    write_whole(options.out.with_suffix(".md"), page(runs))
     print("\n".join(_section(name, found)))
     print(json.dumps(found))

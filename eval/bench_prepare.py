@@ -29,6 +29,7 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.palette import Palette, named, oklab, quantise
+from data_prep.whole_files import write_whole
 from eval.bench_draw import commit, cpu_name
 
 SIDE = 32
@@ -206,9 +207,7 @@ def bench(options) -> None:
     if options.sprites < 1 or options.repeats < 1 or min(options.num_proc) < 1:
         raise InputError("bench prepare: sprites, repeats and processes take 1 and more")
     found = measure(options.pack, options.sprites, options.repeats, options.num_proc)
-    for place, text in ((options.out.with_suffix(".json"), json.dumps(found, indent=1)), (options.out, page(found))):
-        draft = place.with_name(f".{place.name}")
-        draft.write_text(text)
-        os.replace(draft, place)
+    write_whole(options.out.with_suffix(".json"), json.dumps(found, indent=1))
+    write_whole(options.out, page(found))
     print(page(found))
     print(json.dumps(found))

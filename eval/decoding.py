@@ -252,17 +252,23 @@ def step_noise(seed: int, index: int, step: int, entries: int) -> np.ndarray:
 
 @torch.inference_mode()
 def write_freely(
-    model, end_id: int, prompts: Sequence[Sequence[int]], keys: Sequence[tuple[int, int]], sampling: Sampling, max_new_tokens: int
+    model,
+    end_id: int,
+    prompts: Sequence[Sequence[int]],
+    keys: Sequence[tuple[int, int]],
+    sampling: Sampling,
+    max_new_tokens: int,
+    held: LogitsProcessor | None = None,
 ) -> list[list[int]]:
-    """Plain `generate()` without any constraint: the ids of each answer, up to its end-of-turn token."""
+    """Plain `generate()`: the ids of each answer, up to its end-of-turn token. held: masks tokens; by default nothing does."""
     longest = max(map(len, prompts))
     device = causal_model(model).get_output_embeddings().weight.device
     ids = torch.tensor([[end_id] * (longest - len(p)) + list(p) for p in prompts], device=device)
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device)
-    noise = LogitsProcessorList([KeyedNoise(keys, longest, sampling)] if sampling.temperature else [])
+    steps = [*([held] if held else []), *([KeyedNoise(keys, longest, sampling)] if sampling.temperature else [])]
     out = model.generate(
-        input_ids=ids, attention_mask=mask, do_sample=False, logits_processor=noise, max_new_tokens=max_new_tokens,
-        eos_token_id=end_id, pad_token_id=end_id,
+        input_ids=ids, attention_mask=mask, do_sample=False, logits_processor=LogitsProcessorList(steps),
+        max_new_tokens=max_new_tokens, eos_token_id=end_id, pad_token_id=end_id,
     )  # fmt: skip
     answers = [row[longest:].tolist() for row in out]
     return [row[: row.index(end_id)] if end_id in row else row for row in answers]

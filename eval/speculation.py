@@ -2,8 +2,7 @@
 
 A step of a small batch costs the reading of the weights, whether it is fed one token or eight. So the pixels ahead are guessed
 and fed with the pixel before them; the model's own choice, by its own noise, stands at every one of them, and guesses count
-as far as they equal it. What is drawn is what would be drawn one by one, beyond rounding. Of 104 drawings of the
-published adapter at 16×16, seven guesses took 84 steps instead of 256.
+as far as they equal it. What is drawn is what would be drawn one by one, beyond rounding.
 
 Y. Leviathan et al., 'Fast Inference from Transformers via Speculative Decoding' (2023); the guess is the predictor of
 LOCO-I (M. Weinberger et al., 2000) without its arithmetic, since palette entries have no order.

@@ -49,8 +49,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def train_own(options) -> None:
     """The whole way, from pictures to the sheet. Raises InputError."""
+    from data_prep.whole_files import write_whole
     from finetune import own_sprites, quiet
-    from finetune.whole_files import write_whole
 
     _check(options)
     quiet.quieten()

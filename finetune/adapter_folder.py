@@ -18,8 +18,8 @@ import yaml
 
 from data_prep.errors import InputError
 from data_prep.palette import Palette
+from data_prep.whole_files import whole_folder, write_whole
 from finetune.base_models import PACKAGED
-from finetune.whole_files import whole_folder, write_whole
 
 FACTS, METRICS, LOG = "pixelreef.json", "metrics.json", "training_log.jsonl"
 SAMPLES, CHART, SHEET = "samples.jsonl", "training.png", "samples.png"

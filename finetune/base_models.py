@@ -21,8 +21,8 @@ from functools import partial
 from pathlib import Path
 
 from data_prep.errors import InputError, exit_code
+from data_prep.whole_files import whole_folder
 from finetune.quiet import quieten
-from finetune.whole_files import whole_folder
 
 # Regular expression by which Qwen2, 2.5 and 3 split text before they merge, from their tokenizer.json
 QWEN2_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from transformers import TrainerCallback
 
+from data_prep.whole_files import rows_until
 from finetune.memory import GB
 from finetune.memory_advice import peak_memory
-from finetune.whole_files import rows_until
 
 
 class StepLine(TrainerCallback):

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.errors import InputError, exit_code
+from data_prep.whole_files import read_rows, write_whole
 from finetune.adapter_folder import BITS, CHART, GUIDE, LOG, METRICS, SAMPLES
-from finetune.whole_files import read_rows, write_whole
 
 INK, TRAINING, HELD_OUT, TASTE, FAULT = "#3a4254", "#9db4d6", "#1f5fbf", "#b3541e", "#8a8f99"
 ENOUGH = 5  # drawings over a run below which no correlation is told

@@ -24,13 +24,13 @@ from data_prep.captions import messages
 from data_prep.errors import InputError
 from data_prep.palette import Palette, quantise
 from data_prep.sprite import Sprite
+from data_prep.whole_files import whole_folder
 from finetune.adapter_folder import AdapterFacts, card_header, data_terms
 from finetune.base_models import BaseModel, file_sha256, load_model
 from finetune.cell_tokens import CellTokens
 from finetune.gguf_export import TYPES, check_architecture, write_gguf
 from finetune.likelihood import Query
 from finetune.loading import Adapted, load_adapted
-from finetune.whole_files import whole_folder
 
 EXPORT = "export.json"
 TOLERANCE = 0.02  # nats: mean |Δ log p| of a pixel

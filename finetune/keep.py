@@ -5,12 +5,12 @@ with the fewest bits on held-out sprites. A dozen drawings a checkpoint are few:
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_prep.whole_files import read_rows
 from finetune.adapter_folder import BITS, CHART, GUIDE, LOG, SAMPLES, SHEET
 from finetune.chart import chart
 from finetune.checkpoints import checkpoint, is_whole, load_weights
 from finetune.config import LAST
 from finetune.samples import SHEETS, best, from_first_process, sheet_name
-from finetune.whole_files import read_rows
 
 
 def keep(trainer, policy: str) -> dict:

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.whole_files import write_whole
 from finetune.memory import BAND, GB, RUNTIME, SHAPES, Setting, Shape, predict, shape_of
-from finetune.whole_files import write_whole
 
 LENGTHS = {16: 352, 24: 680, 32: 1136}  # tokens of a sprite of such a side with a caption of some 15 words
 SMALL = 8 * GB

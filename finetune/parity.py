@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import InputError, exit_code
+from data_prep.whole_files import write_whole
 from finetune.adapter_folder import AdapterFacts
 from finetune.base_models import file_sha256
 from finetune.export import SPRITES, TOLERANCE, Parity, export, pixel_log_probabilities, procedural_sprites, queries_of
@@ -24,7 +25,6 @@ from finetune.likelihood import Query
 from finetune.llama_cpp import LlamaServer
 from finetune.loading import load_adapted
 from finetune.memory_table import table
-from finetune.whole_files import write_whole
 
 
 def parities(adapter: Path, base: str | None = None, sprites: int = 3) -> dict[str, Parity]:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.errors import InputError, exit_code
+from data_prep.whole_files import read_rows, write_whole
 from finetune.adapter_folder import LOG
 from finetune.base_models import file_sha256
 from finetune.chart import HELD_OUT, INK, TASTE, TRAINING
 from finetune.checkpoints import last_whole
-from finetune.whole_files import read_rows, write_whole
 
 CURVES = {"loss": "loss", "grad_norm": "gradient norm"}
 

@@ -24,8 +24,8 @@ from transformers import TrainerCallback
 
 from data_prep.contact_sheet import contact_sheet
 from data_prep.sprite import Sprite
+from data_prep.whole_files import rows_until, write_whole
 from finetune.adapter_folder import BITS, GUIDE, SAMPLES
-from finetune.whole_files import rows_until, write_whole
 
 SHEETS = "samples"  # folder in output_dir
 COLUMNS, SLOT, CAPTION_LINES = 4, 192, 3  # of a contact sheet: sprites a row, pixels a sprite

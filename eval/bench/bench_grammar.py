@@ -5,14 +5,9 @@ No colour beyond the palette can be named: one alternative for each length of th
 
 from collections.abc import Sequence
 
-import torch
-from transformers import LogitsProcessorList
-
-from eval.bench.answers import MOST_COLOURS
-from eval.bench.prompts import SIDE
-from eval.decoding import KeyedNoise, write_freely
+from data_prep.bench_format import MOST_COLOURS, SIDE
+from eval.decoding import write_freely
 from eval.grammar import GrammarProcessor
-from finetune.likelihood import causal_model
 
 
 def lark(lists: bool) -> str:
@@ -41,22 +36,8 @@ def write(
     for form in sorted(set(lists)):
         places = [place for place, each in enumerate(lists) if each == form]
         held = GrammarProcessor(model.tokens.tokenizer, lark(form))
-        found = _held(model, [chats[p] for p in places], [keys[p] for p in places], sampling, most_tokens, held)
+        own = ([one[place] for place in places] for one in (chats, keys))
+        found = write_freely(model.model, model.tokens.end_id, *own, sampling, most_tokens, held)
         for place, ids in zip(places, found, strict=True):
             answers[place] = ids
     return answers
-
-
-@torch.inference_mode()
-def _held(model, chats, keys, sampling, most_tokens: int, held: GrammarProcessor) -> list[list[int]]:
-    end, longest = model.tokens.end_id, max(map(len, chats))
-    device = causal_model(model.model).get_output_embeddings().weight.device
-    ids = torch.tensor([[end] * (longest - len(chat)) + list(chat) for chat in chats], device=device)
-    mask = torch.tensor([[0] * (longest - len(chat)) + [1] * len(chat) for chat in chats], device=device)
-    steps = [held, *([KeyedNoise(keys, longest, sampling)] if sampling.temperature else [])]
-    out = model.model.generate(
-        input_ids=ids, attention_mask=mask, do_sample=False, logits_processor=LogitsProcessorList(steps),
-        max_new_tokens=most_tokens, eos_token_id=end, pad_token_id=end,
-    )  # fmt: skip
-    answers = [row[longest:].tolist() for row in out]
-    return [row[: row.index(end)] if end in row else row for row in answers]

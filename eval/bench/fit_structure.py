@@ -13,18 +13,19 @@ the mean of each family and how often a good one scores above one of its drawing
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from data_prep.bench_format import on_a_ground
 from data_prep.errors import exit_code
 from data_prep.sprite import Sprite
+from data_prep.whole_files import write_whole
 from eval.bench import scenes as scene_kinds
 from eval.bench.randomness import keyed
-from eval.bench.sample_drawings import on_a_ground, prepared, procedural
+from eval.bench.sample_drawings import prepared, procedural
 from eval.bench.scenes import scenes
 from eval.bench.structure import COLOUR, FITTED, SHAPE, Judge, statistics
 from eval.controls import GRID_CONTROLS
@@ -133,10 +134,7 @@ def run(dataset: Path | None, out: Path) -> Path:
         held_out = prepared(dataset, "test") + prepared(dataset, "validation")
         sources["made by people"] = (_some(prepared(dataset, "train"), SPRITES), _some(held_out, TESTED))
     sources["scenes by rule"] = (scenes(scene_kinds.FITTED, SPRITES, "fit"), scenes(scene_kinds.SUBJECTS, TESTED, "test"))
-    draft = out.with_suffix(".draft")
-    draft.write_text(json.dumps(fitted(sources), indent=1) + "\n", "utf-8")
-    os.replace(draft, out)
-    return out
+    return write_whole(out, json.dumps(fitted(sources), indent=1) + "\n")
 
 
 if __name__ == "__main__":

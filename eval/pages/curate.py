@@ -12,9 +12,10 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import Field
 
+from data_prep.choice import ACCEPT, NONE, REJECT
 from data_prep.errors import InputError
 from eval.pages.corpus import Corpus, read_corpus
-from eval.pages.decisions import ACCEPT, NONE, REJECT, Decisions, open_decisions
+from eval.pages.decisions import Decisions, open_decisions
 from eval.pages.server import Page
 from eval.pages.strict import Strict
 

@@ -7,7 +7,6 @@ the last one counts; `none` takes an earlier one back. Several servers and an ed
 """
 
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Sequence
@@ -17,9 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
+from data_prep.choice import NONE, decision_of
 from data_prep.errors import InputError
-
-ACCEPT, REJECT, NONE = "accept", "reject", "none"
 
 
 @dataclass
@@ -53,11 +51,13 @@ class Decisions:
                 ) from error
 
     def _append(self, data: bytes) -> None:
-        """One write in append mode, one server at a time, so that lines do not mix; a torn line before it is ended first."""
+        """One write in append mode, so that lines of several servers do not mix; a torn line before it is ended first.
+
+        What another server is just writing may look torn: then an empty line comes behind it, which is no decision.
+        """
         is_new = not self.path.exists()
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)  # else the end may be seen in the middle of another's write
             end = os.lseek(descriptor, 0, os.SEEK_END)
             if end and data and os.pread(descriptor, 1, end - 1) != b"\n":
                 data = b"\n" + data
@@ -89,18 +89,13 @@ class Decisions:
             self._take(line)
 
     def _take(self, line: bytes) -> None:
-        try:
-            row = json.loads(line)
-            name, decision = row["name"], row["decision"]
-            known = isinstance(name, str) and decision in (ACCEPT, REJECT, NONE)
-        except (ValueError, RecursionError, KeyError, TypeError):
-            known = False
-        if not known:
+        found = decision_of(line)
+        if found is None:
             self.unusable += 1
-        elif decision == NONE:
-            self._by_name.pop(name, None)
+        elif found[1] == NONE:
+            self._by_name.pop(found[0], None)
         else:
-            self._by_name[name] = decision
+            self._by_name[found[0]] = found[1]
 
 
 def open_decisions(path: Path) -> Decisions:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from data_prep import grid_text
 from data_prep.palette import named
 from data_prep.sprite import Sprite
+from data_prep.whole_files import read_rows
 from finetune import train as entry
 from finetune.adapter_folder import CHART, LOG, SAMPLES, SHEET, AdapterFacts
 from finetune.base_models import load_tokenizer, resolve
@@ -23,7 +24,6 @@ from finetune.chart import told
 from finetune.keep import reason
 from finetune.samples import SHEETS, Taste, best, unchanged_randomness
 from finetune.trainer import IGNORED, PIXELS, GridCollator, RestrictedHead, tokenise
-from finetune.whole_files import read_rows
 
 ROOT = Path(__file__).parents[2]
 FLAGS = {

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
+import small_run
 import uvicorn
 from chromium import FOUND, QUIET
 from playwright.sync_api import expect, sync_playwright
@@ -14,9 +15,11 @@ from row_generator import RowGenerator
 from starlette.testclient import TestClient
 
 from eval.decoding import Sampling  # noqa: F401 (takes seconds that no drawing should take)
+from eval.pages.contest import read_contest
 from eval.pages.play import play_page
 from eval.pages.security import Guard
 from eval.pages.server import Page, config, create_app, listen
+from eval.ratings import FILE, Ratings
 
 TOKEN = "the-key-of-this-test"
 expect.set_options(timeout=30_000)  # two cores may be busy
@@ -122,3 +125,13 @@ def visit(browser):
     for context in contexts:
         context.close()
     assert not [fault for fault in faults if not any(words in fault for words in expected)]
+
+
+@pytest.fixture
+def run(tmp_path):
+    return small_run.folder(tmp_path / "run")
+
+
+@pytest.fixture
+def contest(run):
+    return read_contest(run, Ratings(run / FILE))

@@ -1,21 +1,14 @@
 """The curate page in a real, headless Chromium: accept and reject by keys and by mouse; what was decided outlives the server."""
 
-import io
 import json
 import os
-import re
 import signal
-import subprocess
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 import small_corpus
-from chromium import needs_chromium, pixels
+from chromium import needs_chromium, pixels, served, stays_within, turns_dark
 from conftest import Site, running
-from PIL import Image
 from playwright.sync_api import expect
 
 from data_prep.palette import named
@@ -115,23 +108,10 @@ def test_keys_decide_and_every_decision_is_on_the_disk(page, corpus, decisions):
     assert [row["decision"] for row in rows] == ["reject", "accept", "none"] and {row["name"] for row in rows} == {names[2]}
 
 
-@contextmanager
-def command(dataset: Path, file: Path):
-    """`pixelreef curate` in a process of its own; yields it and the address that it prints."""
-    arguments = [sys.executable, "-m", "eval.cli", "curate", str(dataset), "--out", str(file), "--port", "0"]
-    process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process, re.search(r"http\S+", process.stderr.readline())[0]
-    finally:
-        process.kill()
-        process.wait(10)
-        process.stderr.close()
-
-
 def test_a_killed_server_loses_nothing(visit, dataset, corpus, tmp_path):
     file, names = tmp_path / "x.jsonl", [picture.name for picture in corpus.pictures]
     assert corpus.cells[0].count == 3
-    with command(dataset, file) as (server, address):
+    with served("curate", str(dataset), "--out", str(file)) as (server, address):
         page = visit(address, "ERR_CONNECTION_REFUSED", "Failed to load")
         expect(page.locator("#sprites [aria-current=true]")).to_have_count(1)
         press(page, "r", "a", "r", "u", "r", "r")
@@ -144,7 +124,7 @@ def test_a_killed_server_loses_nothing(visit, dataset, corpus, tmp_path):
         expect(page.locator("#tally")).to_contain_text("1 accepted, 3 rejected")
     expected = {names[0]: "reject", names[1]: "accept", names[2]: "reject", names[3]: "reject"}
     assert open_decisions(file).by_name() == expected
-    with command(dataset, file) as (_, address):
+    with served("curate", str(dataset), "--out", str(file)) as (_, address):
         page = visit(address)
         expect(page.locator("#tally")).to_contain_text("1 accepted, 3 rejected")
         page.locator("#cells button[data-cell='0']").click()
@@ -311,14 +291,8 @@ def test_captions_run_nothing(visit, tmp_path):
 @pytest.mark.parametrize("width", [360, 420, 800, 1200])
 def test_nothing_runs_over_the_edge(open_page, width):
     page = open_page(viewport={"width": width, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    for button in page.get_by_role("button").all():
-        box = button.bounding_box()
-        assert box is None or (box["x"] >= 0 and box["x"] + box["width"] <= width), button.inner_text()
+    stays_within(page, width)
 
 
 def test_it_is_dark_where_people_ask_for_it(open_page):
-    bright, dark = (
-        np.array(Image.open(io.BytesIO(open_page(color_scheme=scheme).screenshot())).convert("L")) for scheme in ("light", "dark")
-    )
-    assert np.median(bright) > 200 and np.median(dark) < 90
+    turns_dark(open_page)

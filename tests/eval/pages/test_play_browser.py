@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from chromium import needs_chromium, pixels
+from chromium import needs_chromium, pixels, stays_within, turns_dark
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -271,14 +271,8 @@ def test_captions_run_nothing(page):
 def test_nothing_runs_over_the_edge(open_page, width):
     page = open_page(viewport={"width": width, "height": 800})
     draw(page, "a fish with a very long name, " + "x" * 80, 3)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    for button in page.get_by_role("button").all():
-        box = button.bounding_box()
-        assert box is None or (box["x"] >= 0 and box["x"] + box["width"] <= width), button.inner_text()
+    stays_within(page, width)
 
 
 def test_it_is_dark_where_people_ask_for_it(open_page):
-    bright, dark = (
-        np.array(Image.open(io.BytesIO(open_page(color_scheme=scheme).screenshot())).convert("L")) for scheme in ("light", "dark")
-    )
-    assert np.median(bright) > 200 and np.median(dark) < 90
+    turns_dark(open_page)

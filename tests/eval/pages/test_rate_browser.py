@@ -4,15 +4,11 @@ import io
 import os
 import re
 import signal
-import subprocess
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-import small_run
-from chromium import needs_chromium, pixels
+from chromium import needs_chromium, pixels, served
 from conftest import Site, running
 from PIL import Image
 from playwright.sync_api import expect
@@ -23,16 +19,6 @@ from eval.ratings import FILE, Ratings
 
 ROOT = Path(__file__).parents[3]
 pytestmark = needs_chromium
-
-
-@pytest.fixture
-def run(tmp_path):
-    return small_run.folder(tmp_path / "run")
-
-
-@pytest.fixture
-def contest(run):
-    return read_contest(run, Ratings(run / FILE))
 
 
 @pytest.fixture
@@ -111,19 +97,6 @@ def test_a_key_held_down_answers_once(page, contest):
     assert len(contest.ratings.votes("person")) == 1
 
 
-@contextmanager
-def command(run: Path):
-    """`pixelreef rate` in a process of its own; yields it and the address that it prints."""
-    arguments = [sys.executable, "-m", "eval.cli", "rate", str(run), "--port", "0"]
-    process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process, re.search(r"http\S+", process.stderr.readline())[0]
-    finally:
-        process.kill()
-        process.wait(10)
-        process.stderr.close()
-
-
 def votes(run: Path) -> list[str]:
     ratings = Ratings(run / FILE)
     found = [vote.answer for vote in ratings.votes("person")]
@@ -132,7 +105,7 @@ def votes(run: Path) -> list[str]:
 
 
 def test_a_killed_server_loses_nothing(visit, run):
-    with command(run) as (server, address):
+    with served("rate", str(run)) as (server, address):
         page = visit(address, "ERR_CONNECTION_REFUSED", "Failed to load")
         begin(page)
         for number, key in enumerate(("ArrowLeft", "ArrowUp", "ArrowRight"), 1):
@@ -144,7 +117,7 @@ def test_a_killed_server_loses_nothing(visit, run):
         expect(page.get_by_role("alert")).to_have_text("the server does not answer; is the command still running?")
         expect(page.locator("#tally")).to_contain_text("Ada: 3 votes")
     assert votes(run) == ["left", "equal", "right"]
-    with command(run) as (_, address):
+    with served("rate", str(run)) as (_, address):
         page = visit(address)
         begin(page)
         expect(page.locator("#tally")).to_contain_text("Ada: 3 votes")

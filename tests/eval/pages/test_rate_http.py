@@ -18,16 +18,6 @@ ADA = {"rater": "Ada", "kind": "person"}
 
 
 @pytest.fixture
-def run(tmp_path):
-    return small_run.folder(tmp_path / "run")
-
-
-@pytest.fixture
-def contest(run):
-    return read_contest(run, Ratings(run / FILE))
-
-
-@pytest.fixture
 def stranger(contest):
     with asking(create_app([rate_page(contest)], TOKEN)) as client:
         yield client

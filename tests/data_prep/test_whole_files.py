@@ -2,7 +2,7 @@
 
 import pytest
 
-from finetune.whole_files import read_rows, rows_until, whole_folder, write_whole
+from data_prep.whole_files import read_rows, rows_until, whole_folder, write_whole
 
 
 def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch):
