@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from data_prep.bench_format import prompt_a
 from data_prep.legend import legend
 from data_prep.palette import Palette, named
 from data_prep.sprite import Sprite
@@ -14,7 +15,8 @@ from data_prep.tasks import told
 ZONES = ("shallows", "twilight", "midnight", "abyss", "hadal")
 CATEGORIES = ("reef_fish", "grazer", "coral", "jellyfish", "cephalopod", "abyssal")
 CELLS = tuple((zone, category) for zone in ZONES for category in CATEGORIES)  # the 30 cells of the coverage table
-TASKS = ("draw", "recolour", "reference")
+BENCH = "bench"  # Pixel Art Bench's prompt A in a free palette: `data_prep.bench_format`
+TASKS = ("draw", "recolour", "reference", BENCH)
 VERBS = {"draw": "Draw", "recolour": "Recolour", "reference": "Draw"}
 SYSTEM_PROMPT = "You draw pixel art. Answer with one JSON object."
 
@@ -45,8 +47,11 @@ def messages(
     """Chat messages that ask for one drawing. An empty caption keeps size and palette, for guidance.
 
     Where the palette is given, the caption's colour words are followed by their symbols; see `data_prep.legend`. beside: what
-    another task than `draw` tells (`data_prep.tasks.told`), on a line of its own.
+    another task than `draw` tells (`data_prep.tasks.told`), on a line of its own. The task `bench` is Pixel Art Bench's prompt
+    as it stands, and says nothing else.
     """
+    if task == BENCH:
+        return [{"role": "user", "content": prompt_a(caption)}]
     colours = "" if palette is None else legend(caption, palette)
     request = f"{VERBS[task]} {height}x{width}, palette {palette_words(palette)}: {caption}".rstrip() + (
         f" ({colours})" if colours else ""

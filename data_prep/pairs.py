@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep import captions, grid_text, tasks
+from data_prep.bench_format import on_a_ground
 from data_prep.curate import Picture
 from data_prep.errors import InputError
 from data_prep.palette import Palette, oklab, quantise
@@ -69,16 +70,17 @@ def row(sprite: Sprite, name: str, group: str, split: str, how: Rendering) -> di
     caption = "" if emptied else sprite.caption
     task = task_of(sprite, how.tasks)
     beside = tasks.told(task, sprite)
-    text = grid_text.encode(sprite.grid, sprite.palette)
+    drawn = as_bench(sprite) if task == captions.BENCH else sprite
+    text = grid_text.encode(drawn.grid, drawn.palette)
     return {
         "id": sprite.id,
-        "prompt": captions.messages(caption, sprite.height, sprite.width, sprite.palette, task, beside),
+        "prompt": captions.messages(caption, drawn.height, drawn.width, drawn.palette, task, beside),
         "completion": [{"role": "assistant", "content": text}],
         "caption": caption,
         "caption_full": sprite.caption,
-        "height": sprite.height,
-        "width": sprite.width,
-        "palette": sprite.palette.name,
+        "height": drawn.height,
+        "width": drawn.width,
+        "palette": drawn.palette.name,
         "task": task,
         "zone": sprite.tags.get("zone", ""),
         "category": sprite.tags.get("category", ""),
@@ -89,6 +91,12 @@ def row(sprite: Sprite, name: str, group: str, split: str, how: Rendering) -> di
         "name": name,
         "group": group,
     }
+
+
+def as_bench(sprite: Sprite) -> Sprite:
+    """The sprite as Pixel Art Bench would have it drawn. Its ground hangs on its id. Raises InputError for one over 24×24."""
+    drawing = on_a_ground(sprite.grid, sprite.palette, np.random.default_rng(int(sprite.id[:16], 16))).sprite()
+    return replace(sprite, grid=drawing.grid, palette=drawing.palette)
 
 
 def task_of(sprite: Sprite, weights: Mapping[str, float]) -> str:

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from data_prep.captions import CELLS, TASKS
+from data_prep import bench_format
+from data_prep.captions import BENCH, CELLS, TASKS
 from data_prep.errors import InputError
 from data_prep.sprite import MAX_SIDE, MIN_SIDE
 
@@ -76,6 +77,8 @@ class PrepareRecipe:
         _need(isinstance(self.tasks, dict) and self.tasks, "tasks", self.tasks, "task names with weights, as {draw: 1}")
         _check_keys("tasks", self.tasks, TASKS)
         _check_weights("tasks", self.tasks)
+        if BENCH in self.tasks and max(self.sizes) > bench_format.SIDE:
+            raise InputError(f"recipe: tasks.{BENCH}: its answers are 24x24; leave sizes above 24 out, or this task")
         self._check_cells()
         self._check_choices()
         object.__setattr__(self, "sources", tuple(dict(source) for source in self.sources))

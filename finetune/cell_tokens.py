@@ -60,11 +60,12 @@ class CellTokens:
         self.symbol_ids = np.array([self._single(character) for character in ALPHABET], np.int64)
         self._check_stock_tokenisation()
 
-    def _ids(self, text: str) -> list[int]:
+    def ids(self, text: str) -> list[int]:
+        """Of a text as it stands, without special tokens."""
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def _single(self, character: str) -> int:
-        ids = self._ids(character)
+        ids = self.ids(character)
         if len(ids) != 1:
             raise InputError(f"tokenizer: {character!r} becomes {len(ids)} tokens; the alphabet needs one (a byte-level BPE)")
         return ids[0]
@@ -76,7 +77,7 @@ class CellTokens:
         for number, rows in enumerate([*np.split(pairs.reshape(-1, 16), 8), ends, ends]):
             palette = named("reef64") if number % 2 else Palette(FREE, named("reef64").colours)
             text = encode(rows.astype(np.uint8), palette)
-            if self._ids(text) != self.schedule(palette, *rows.shape).fill(rows).tolist()[:-1]:
+            if self.ids(text) != self.schedule(palette, *rows.shape).fill(rows).tolist()[:-1]:
                 raise InputError(
                     "tokenizer: it merges symbols of the alphabet with their neighbours; a grid cannot be one token a pixel"
                 )
@@ -84,30 +85,30 @@ class CellTokens:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of what training reads from the tokenizer: ids of the symbols, of the structure and the chat template."""
-        ids = [*self.symbol_ids.tolist(), *self._ids(ROW_SEPARATOR), *self._ids(END), self.end_id, len(self.tokenizer)]
+        ids = [*self.symbol_ids.tolist(), *self.ids(ROW_SEPARATOR), *self.ids(END), self.end_id, len(self.tokenizer)]
         return hashlib.sha256(json.dumps([ids, self.tokenizer.chat_template]).encode()).hexdigest()
 
     def schedule(self, palette: Palette, height: int, width: int) -> Schedule:
         """The schedule of a drawing whose palette is given by name or spelt out."""
-        row, separator = [PIXEL] * width, self._ids(ROW_SEPARATOR)
+        row, separator = [PIXEL] * width, self.ids(ROW_SEPARATOR)
         rows = [*row, *[*separator, *row] * (height - 1)]
-        ids = [*self._ids(head(palette)), *rows, *self._ids(END), self.end_id]
+        ids = [*self.ids(head(palette)), *rows, *self.ids(END), self.end_id]
         return Schedule(np.array(ids, np.int64), self.symbol_ids[: len(palette)], height, width)
 
     def completion_ids(self, text: str) -> list[int]:
         """Ids of a completion, the end of the turn included."""
-        return [*self._ids(text), self.end_id]
+        return [*self.ids(text), self.end_id]
 
     def pixel_positions(self, length: int, height: int, width: int) -> np.ndarray:
         """(H·W,) int64 places of the pixels in a completion of so many ids, whatever its palette; counted from its end."""
-        step = width + len(self._ids(ROW_SEPARATOR))
-        start = length - 1 - len(self._ids(END)) - (height * step - len(self._ids(ROW_SEPARATOR)))
+        step = width + len(self.ids(ROW_SEPARATOR))
+        start = length - 1 - len(self.ids(END)) - (height * step - len(self.ids(ROW_SEPARATOR)))
         return (start + np.arange(height)[:, None] * step + np.arange(width)).reshape(-1)
 
     def prompt_ids(self, messages: list[dict[str, str]]) -> list[int]:
         """Ids of the chat up to where the drawing begins. Special tokens that a caption spells stay text."""
         text = self.tokenizer.apply_chat_template(self._harmless(messages), tokenize=False, add_generation_prompt=True)
-        return self._ids(text)
+        return self.ids(text)
 
     def _harmless(self, messages: list[dict[str, str]]) -> list[dict[str, str]]:
         """Breaks up special tokens in what people wrote with a zero-width space, so that they cannot end the turn."""
@@ -119,7 +120,7 @@ class CellTokens:
         """(A,) int64, sorted: every id that drawings in these palettes, or in a free one, can hold."""
         vocabulary = self.tokenizer.get_vocab()
         hexadecimal = [i for token, i in vocabulary.items() if re.fullmatch("[0-9a-f]{1,6}", token)]
-        skeletons = [self._ids(head(palette)) for palette in palettes]
-        skeletons += [self._ids(json.dumps({"palette": ["000000", "000000"], "grid": [""]}, separators=(",", ":")))]
-        skeletons += [self._ids(ROW_SEPARATOR), self._ids(END), [self.end_id], self.symbol_ids.tolist(), hexadecimal]
+        skeletons = [self.ids(head(palette)) for palette in palettes]
+        skeletons += [self.ids(json.dumps({"palette": ["000000", "000000"], "grid": [""]}, separators=(",", ":")))]
+        skeletons += [self.ids(ROW_SEPARATOR), self.ids(END), [self.end_id], self.symbol_ids.tolist(), hexadecimal]
         return np.unique(np.concatenate([np.array(ids, np.int64) for ids in skeletons]))

@@ -10,6 +10,7 @@ from data_prep.augment import Augmentation
 from data_prep.captions import prompt_hash
 from data_prep.errors import InputError
 from data_prep.palette import Palette
+from data_prep.whole_files import read_rows, write_whole
 from finetune.adapter_folder import LOG, AdapterFacts, load_palette, read_template, write_adapter
 from finetune.augmented import AugmentingCollator, Epochs, gives_palette, row_sprite
 from finetune.base_models import PACKAGED, BaseModel, load_model, load_tokenizer, resolve
@@ -23,7 +24,6 @@ from finetune.memory import GB
 from finetune.memory_advice import peak_memory
 from finetune.samples import Samples, Taste
 from finetune.trainer import ROW, GridCollator, GridSFTTrainer, keep_differentiable, refuse_transformed_logits, tokenise
-from finetune.whole_files import read_rows, write_whole
 
 RECIPE_MARK = "recipe_hash"  # file in output_dir that says whose checkpoints lie there
 MASSES = ("allowed_mass", "separator_probability", "end_probability")
@@ -60,14 +60,18 @@ def load_run(config: RunConfig) -> "Run":
     if first["task"] == "draw":
         gives_palette(first, row_sprite(first, palette))
     if config.start:
-        _check_start(config, tokens, palette)
+        palettes = set(data["train"].unique("palette"))
+        _check_start(config, tokens, palette if palettes != {grid_text.FREE} else None)
     return Run(config, base, tokens, data, palette)
 
 
-def _check_start(config: RunConfig, tokens: CellTokens, palette: Palette) -> None:
-    """Raises InputError when the adapter to go on from draws in another palette or was told otherwise what to draw."""
+def _check_start(config: RunConfig, tokens: CellTokens, palette: Palette | None) -> None:
+    """Raises InputError when the adapter to go on from draws in another palette or was told otherwise what to draw.
+
+    palette: of the dataset; None where all its palettes are spelt out, so that any adapter can learn them.
+    """
     start = Path(config.recipe.start_from)
-    if config.start.palette_hash != palette.hash:
+    if palette is not None and config.start.palette_hash != palette.hash:
         raise InputError(
             f"start_from {start}: draws in palette {load_palette(start).name!r}, not in the dataset's {palette.name!r}"
         )

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_prep.bench_format import SIDE
 from data_prep.palette import Palette
-from eval.bench.prompts import SIDE
 
 MOST_CHARACTERS = 200_000
 MOST_CELLS = 100_000  # of a drawing that is measured at all; other people's have heights of thousands
-MOST_COLOURS = 10
 _OBJECT = re.compile(r"\{")
 _TRIES = 50
 

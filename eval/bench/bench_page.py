@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.bench_format import SIDE, BenchDrawing
 from eval.bench import legacy, scoring
 from eval.bench.drawing import far_apart
-from eval.bench.prompts import SIDE
-from eval.bench.sample_drawings import BenchDrawing
 from eval.bench.source_page import CAN_MEAN, WHY_CORRELATED
 from eval.bench.source_results import PUBLISHED, Result, correlations
 from eval.bench.structure import FITTED

@@ -1,4 +1,4 @@
-"""The sub-commands of `pixelreef bench` that are Pixel Art Bench: add, leaderboard, source, page."""
+"""The sub-commands of `pixelreef bench` that are Pixel Art Bench: add, leaderboard, ladder, source, page."""
 
 import argparse
 import json
@@ -30,6 +30,20 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     leaderboard.add_argument("logs", nargs="+", type=Path, help="logs, or folders of them")
     leaderboard.add_argument("--out", type=Path, default=LEADERBOARD, help="by default docs/leaderboard")
     leaderboard.set_defaults(run=_leaderboard)
+    ladder = commands.add_parser("ladder", help="train the published LoRA recipe, then change it one thing at a time into ours")
+    ladder.add_argument("--size", type=int, default=8, help="pixels a side; by default 8")
+    ladder.add_argument(
+        "--sprites", type=int, default=240, help="seen by each run; by default 240, about 4 minutes a run on a core"
+    )
+    ladder.add_argument("--tested", type=int, default=60, help="prompts that are measured; by default 60")
+    ladder.add_argument("--free", type=int, default=20, help="of those, answered without a grammar too; by default 20")
+    ladder.add_argument("--base", default="smollm2-135m", help="base model: packaged name, folder, GGUF file or hub id")
+    ladder.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="by default 1 2 3")
+    ladder.add_argument("--rungs", nargs="+", metavar="NAME", help="by default all; a wrong name tells which there are")
+    ladder.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    ladder.add_argument("--runs", type=Path, default=Path("runs/ladder"), help="what is measured; by default runs/ladder")
+    ladder.add_argument("--out", type=Path, default=Path("docs/ladder"), help="of the page; by default docs/ladder")
+    ladder.set_defaults(run=_ladder)
     source = commands.add_parser("source", help="make the published figures again from the published source results")
     source.add_argument("results", help="their name on the hub, a folder, or a .parquet, .json or .jsonl file")
     source.add_argument("--out", type=Path, required=True, help="a folder, for source.html and source.md")
@@ -59,6 +73,17 @@ def _leaderboard(options) -> str:
     with _needs_bench():
         from eval.bench.leaderboard import update
     return update(options.logs, options.out)
+
+
+def _ladder(options) -> Path:
+    from eval.bench.ladder.page import write
+    from eval.bench.ladder.queue import Settings, chosen, run
+
+    settings, rungs = Settings(options.size, options.sprites, options.tested, options.free, options.base), chosen(options.rungs)
+    for line in run(settings, options.seeds, rungs, options.runs, options.device):
+        print(line, flush=True)
+        write(options.runs, settings, options.seeds, options.out)
+    return write(options.runs, settings, options.seeds, options.out)
 
 
 def _source(options) -> Path:

@@ -10,18 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from data_prep import grid_text
+from data_prep.bench_format import MOST_COLOURS, SIDE, BenchDrawing, fewer_colours, on_a_ground, prompt_a
+from data_prep.captions import BENCH
 from data_prep.errors import InputError
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from eval.bench import prompts
 from eval.bench.prompts import article
 from eval.bench.randomness import keyed
-from eval.bench.sample_drawings import MOST_COLOURS, SIDE, BenchDrawing, fewer_colours, on_a_ground, prepared, procedural
+from eval.bench.sample_drawings import prepared, procedural
 from eval.controls import GRID_CONTROLS, HELD_OUT
 from eval.generators import GRAMMAR, UNCONSTRAINED, LanguageModel, Request
 from finetune.adapter_folder import AdapterFacts
 
-OWN, BENCH = "own", "bench"
+OWN = "own"
 CONTROLS = {name.replace(", ", "-").replace(" ", "-"): name for name in GRID_CONTROLS} | {"held-out": HELD_OUT}
 _GROUNDS = ("f0f0f0", "101010")
 _SPRITES = 120  # of the embedded source's test split, to make controls of
@@ -65,9 +67,10 @@ class ReefModel:
     def load(cls, name: str, base: str | None, mode: str, ask: str | None, force: bool) -> "ReefModel":
         """Raises InputError for a name that is neither adapter nor base model, or an adapter of other sizes without `force`."""
         folder = adapter_folder(name)
-        ask = ask or (OWN if folder else BENCH)
-        if folder and ask == OWN and not force:
-            refuse_other_sizes(AdapterFacts.load(folder))
+        facts = AdapterFacts.load(folder) if folder else None
+        ask = ask or (OWN if facts and BENCH not in facts.tasks else BENCH)
+        if facts and ask == OWN and not force:
+            refuse_other_sizes(facts)
         model = LanguageModel.load(folder, base) if folder else LanguageModel.load(base=base or name)
         if folder and ask == OWN and (SIDE, SIDE) not in model.facts.sizes:
             model.facts = replace(model.facts, sizes=(*model.facts.sizes, (SIDE, SIDE)))
@@ -97,12 +100,28 @@ class ReefModel:
         from eval.bench.bench_grammar import write
 
         started, tokens = time.perf_counter(), self.model.tokens
-        chats = [tokens.prompt_ids([{"role": "user", "content": prompt}]) for prompt, _, _ in asked]
-        lists = [prompt.startswith(prompts.PROMPT_B) for prompt, _, _ in asked] if self.mode == GRAMMAR else None
+        told = [self._known(prompt) for prompt, _, _ in asked]
+        chats = [tokens.prompt_ids([{"role": "user", "content": prompt}]) for prompt in told]
+        lists = [prompt.startswith(prompts.PROMPT_B) for prompt in told] if self.mode == GRAMMAR else None
         answers = write(self.model, chats, [noise_key(each) for each in asked], sampling, most_tokens, lists)
         seconds = (time.perf_counter() - started) / len(asked)
         texts = [tokens.tokenizer.decode(ids) for ids in answers]
-        return [Drawn(text, seconds, len(ids), len(ids) >= most_tokens) for text, ids in zip(texts, answers, strict=True)]
+        drawn = (Drawn(text, seconds, len(ids), len(ids) >= most_tokens) for text, ids in zip(texts, answers, strict=True))
+        return [as_asked(one, prompt, known) for one, (prompt, _, _), known in zip(drawn, asked, told, strict=True)]
+
+    def _known(self, prompt: str) -> str:
+        """The prompt as it stands or, for an adapter that was trained on prompt A, that one with its subject."""
+        knows_a = self.model.facts is not None and BENCH in self.model.facts.tasks
+        return prompt_a(prompts.subject_of(prompt)) if knows_a else prompt
+
+
+def as_asked(drawn: Drawn, prompt: str, known: str) -> Drawn:
+    """An answer to prompt A rewritten as one to prompt B, where that was asked for; an invalid one stays as it is."""
+    read = grid_text.read(drawn.text, size=(SIDE, SIDE))
+    if prompt == known or not isinstance(read, Sprite) or len(read.palette.colours) > MOST_COLOURS or not read.grid.all():
+        return drawn
+    told = {"rewritten from": "an answer to prompt A", "own answer": drawn.text}
+    return replace(drawn, text=written(BenchDrawing(read.grid - 1, read.palette.colours), prompt), told=told)
 
 
 def noise_key(asked: Asked) -> tuple[int, int]:

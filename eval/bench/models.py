@@ -6,7 +6,8 @@
 
 mode: grammar (default; every answer is valid) or unconstrained. ask: `own`, the prompt that adapters are trained on, with
 the answer rewritten in the bench's format (transparent becomes a ground colour, the least used colours give way to ten), or
-`bench`, the bench's prompt as it stands; by default `own` for an adapter and `bench` for a base model. An adapter that was
+`bench`, the bench's prompt as it stands; by default `own` for an adapter and `bench` for a base model and for an adapter that
+was trained on the task `bench`, whose answers to prompt B are those to prompt A, rewritten. An adapter that was
 not trained on 24×24 says so and does not draw, unless force=true. Registered by the entry point in pyproject.toml.
 """
 

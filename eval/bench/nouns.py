@@ -16,10 +16,11 @@ from functools import cache
 import numpy as np
 from scipy import ndimage
 
+from data_prep.bench_format import on_a_ground
 from data_prep.errors import InputError
 from data_prep.sprite import Sprite
 from eval.bench.randomness import keyed
-from eval.bench.sample_drawings import on_a_ground, prepared
+from eval.bench.sample_drawings import prepared
 from eval.bench.structure import ground_of
 from eval.bench.tables import located
 

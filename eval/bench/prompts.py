@@ -6,9 +6,9 @@ AINovice2005/pixel-art-bench and asks for lists of integers. The two formats are
 
 from collections.abc import Mapping
 
+from data_prep.bench_format import PROMPT_A
 from data_prep.errors import InputError
 
-SIDE = 24
 DATASET = "AINovice2005/pixel-art-bench"
 SUBJECTS = {  # subject → category, as the data set has them
     "Mario from Super Mario Bros": "character",
@@ -19,31 +19,10 @@ SUBJECTS = {  # subject → category, as the data set has them
     "the Mona Lisa": "art",
     "hope": "abstract",
 }
-PROMPT_A = """Draw pixel art on a 24x24 grid. Return a JSON object with two keys:
-
-"palette" — palette: array of 2-10 hex colors (e.g. "4a90d9"). No # prefix. Index 0 = first color. Every color the image needs must be here, including background.
-
-"grid" — grid: array of 24 strings, one per row (y=0 is top). Each row is a STRING of digits (e.g. "000011112222"), NOT an array. Each string has exactly 24 characters. Each character is a digit 0-9 — the palette index for that pixel.
-
-Example 4x4:
-{"palette":["87ceeb","228b22","8b4513","ff4500"],"grid":["0000","1111","2212","3333"]}
-
-Guidelines:
-- If the prompt is abstract, vague, or describes a mood/feeling (e.g. "something funny", "chaos", "love"), first brainstorm a specific, creative, surprising scene that captures that idea, then draw that scene. Don't just draw a literal symbol like a smiley face or heart -- think of something more imaginative and unexpected.
-- Draw a clear pixel representation of the idea. Do not spell out words.
-- Use enough colors for the scene but keep the palette lean.
-- Fill every cell — use a background color, never leave gaps.
-- Output ONLY the JSON object. No markdown fences, no explanation.
-
-Draw: """  # noqa: E501 (verbatim)
 PROMPT_B = (
     'Draw pixel art on a 24x24 grid.\nReturn a JSON object with:\n- "grid": 24x24 list of integers (0–9)\n'
     '- "palette": list of colors used\nSubject: '
 )
-
-
-def prompt_a(subject: str) -> str:
-    return PROMPT_A + subject
 
 
 def prompt_b(subject: str) -> str:

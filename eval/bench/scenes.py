@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from data_prep.bench_format import SIDE
 from data_prep.grid_text import FREE
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
-from eval.bench.prompts import SIDE
 from eval.bench.randomness import keyed
 
 Y, X = np.indices((SIDE, SIDE)).astype(float)

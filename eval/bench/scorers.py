@@ -11,12 +11,12 @@ import numpy as np
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
 from inspect_ai.solver import TaskState
 
+from data_prep.bench_format import SIDE
 from data_prep.errors import InputError
 from data_prep.palette import Palette
 from eval.bench import legacy, scoring
 from eval.bench.answers import Picture, picture_of, read
 from eval.bench.nouns import NounClassifier, load_classifier
-from eval.bench.prompts import SIDE
 from eval.pictures import write_indexed
 
 SCALE = 8  # screen pixels a pixel

@@ -14,9 +14,9 @@ drawings come below sprites; docs/bench.md shows by how much, also for families 
 
 import numpy as np
 
+from data_prep.bench_format import MOST_COLOURS, SIDE
 from eval.bench import structure
-from eval.bench.answers import MOST_COLOURS, Answer, Picture, hex_of, is_asked_size, picture_of, read
-from eval.bench.prompts import SIDE
+from eval.bench.answers import Answer, Picture, hex_of, is_asked_size, picture_of, read
 
 JSON_VALIDITY, RENDER_SUCCESS, QUALITY = "json_validity", "render_success", "pixel_art_quality"
 NAMES = (JSON_VALIDITY, RENDER_SUCCESS, QUALITY)

@@ -13,10 +13,10 @@ from functools import cached_property
 
 import numpy as np
 
+from data_prep.bench_format import SIDE
 from data_prep.errors import InputError
 from eval.bench import legacy
 from eval.bench.answers import Answer, is_asked_size, picture_of, rows_of
-from eval.bench.prompts import SIDE
 from eval.bench.structure import judged
 from eval.bench.tables import read_table
 from eval.metrics import intervals

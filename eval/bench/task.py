@@ -15,9 +15,10 @@ from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import GenerateConfig
 from inspect_ai.solver import generate
 
+from data_prep.bench_format import prompt_a
 from eval.bench.nouns import NOUNS
 from eval.bench.offline import let_the_mock_count
-from eval.bench.prompts import article, load_rows, prompt_a
+from eval.bench.prompts import article, load_rows
 from eval.bench.scorers import classifier_of, formula_scorer, legacy_scorer, noun_scorer, our_scorer
 from eval.bench.scoring import LISTS, STRINGS
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data_prep.bench_format import on_a_ground
 from data_prep.errors import InputError
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from eval.bench.nouns import NOUNS, by_noun, load_classifier, noun_of, train
 from eval.bench.randomness import keyed
-from eval.bench.sample_drawings import on_a_ground
 
 PALETTE = Palette("p", ("d62728", "1f77b4", "2ca02c", "f0e442"))
 

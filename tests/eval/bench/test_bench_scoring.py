@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_prep.bench_format import BenchDrawing, on_a_ground
 from eval.bench import scoring
 from eval.bench.answers import picture_of, read
 from eval.bench.drawing import CONTROLS, control_drawing
 from eval.bench.randomness import keyed
-from eval.bench.sample_drawings import BenchDrawing, on_a_ground, procedural
+from eval.bench.sample_drawings import procedural
 from eval.bench.scenes import SUBJECTS, scenes
 from eval.bench.structure import judged, statistics
 from eval.controls import GRID_CONTROLS, HELD_OUT

@@ -14,11 +14,12 @@ from inspect_ai.scorer import Score
 from PIL import Image
 from stand_in_server import send, standing_in
 
+from data_prep.bench_format import prompt_a
 from data_prep.errors import InputError
 from eval.bench import task
-from eval.bench.drawing import CONTROLS, ReefModel, as_bench, check_arguments, control_drawing
+from eval.bench.drawing import CONTROLS, Drawn, ReefModel, as_asked, as_bench, check_arguments, control_drawing
 from eval.bench.leaderboard import DEGENERATE, HONEST, entries_of, entry_of, kind_of, label, markdown, merged, update
-from eval.bench.prompts import PROMPT_B, SUBJECTS, built_in, load_rows, prompt_a, prompt_b, subject_of
+from eval.bench.prompts import PROMPT_B, SUBJECTS, built_in, load_rows, prompt_b, subject_of
 from eval.bench.randomness import keyed
 from eval.bench.sample_drawings import procedural
 from eval.cli import main
@@ -137,10 +138,10 @@ def test_both_grammars_admit_their_format_and_no_colour_beyond_the_palette(token
     from eval.grammar import admitted
 
     for lists, text in ((False, DRAWING.text()), (True, DRAWING.listed())):
-        admitted(tokens.tokenizer, lark(lists), tokens._ids(text.replace(" ", "")))
+        admitted(tokens.tokenizer, lark(lists), tokens.ids(text.replace(" ", "")))
     beyond = DRAWING.text().replace('"grid":["' + str(DRAWING.grid[0, 0]), f'"grid":["{len(DRAWING.colours)}')
     with pytest.raises(ValueError, match="refuses"):
-        admitted(tokens.tokenizer, lark(False), tokens._ids(beyond))
+        admitted(tokens.tokenizer, lark(False), tokens.ids(beyond))
 
 
 def test_an_adapter_of_another_size_says_so_before_anything_is_loaded(capsys):
@@ -156,6 +157,14 @@ def test_our_own_prompt_s_answer_is_rewritten_in_the_bench_s_form(run, one_subje
     log = run(task.bench_a(one_subject, epochs=1), model)
     told = log.samples[0].output.metadata
     assert value(log, "ours", "json_validity") == [1] and told["own answer"].startswith('{"palette":"reef64"')
+
+
+def test_an_adapter_that_knows_prompt_a_answers_prompt_b_by_it():
+    own = DRAWING.text()
+    asked = as_asked(Drawn(own, tokens=9), prompt_b("the sun"), prompt_a("the sun"))
+    assert asked.text == DRAWING.listed() and asked.tokens == 9 and asked.told["own answer"] == own
+    assert as_asked(Drawn(own), prompt_a("the sun"), prompt_a("the sun")).text == own
+    assert as_asked(Drawn("no drawing"), prompt_b("the sun"), prompt_a("the sun")).text == "no drawing"
 
 
 def test_rewriting_keeps_shape_and_at_most_ten_colours():
