@@ -79,13 +79,13 @@ def load_model(options):
 
 
 def newest_adapter(*folders: Path) -> Path:
-    """The adapter that was written last below the first of these folders that has one."""
-    from finetune.adapter_folder import FACTS
+    """The adapter that was written last below the first of these folders that has one that draws captions in its palette."""
+    from finetune.adapter_folder import FACTS, AdapterFacts
 
     for folder in folders:
-        found = sorted(folder.glob(f"**/[!.]*/{FACTS}"), key=lambda path: path.stat().st_mtime)
-        if found:
-            return found[-1].parent
+        for path in sorted(folder.glob(f"**/[!.]*/{FACTS}"), key=lambda path: path.stat().st_mtime, reverse=True):
+            if "draw" in AdapterFacts.load(path.parent).tasks:
+                return path.parent
     raise InputError("no adapter is here; train one (`make demo`), or give --adapter FOLDER or --base NAME")
 
 

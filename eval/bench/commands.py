@@ -1,4 +1,4 @@
-"""The sub-commands of `pixelreef bench` that are Pixel Art Bench: add, leaderboard, ladder, source, page."""
+"""The sub-commands of `pixelreef bench` that are Pixel Art Bench: add, leaderboard, blind, ladder, source, page."""
 
 import argparse
 import json
@@ -27,9 +27,15 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     add.add_argument("--out", type=Path, default=LEADERBOARD, help="the leaderboard; by default docs/leaderboard")
     add.set_defaults(run=_add)
     leaderboard = commands.add_parser("leaderboard", help="enter Inspect logs into the leaderboard")
-    leaderboard.add_argument("logs", nargs="+", type=Path, help="logs, or folders of them")
+    leaderboard.add_argument("logs", nargs="*", type=Path, help="logs, or folders of them")
+    leaderboard.add_argument("--rated", type=Path, metavar="FOLDER", help="a folder of `bench blind` that was rated")
     leaderboard.add_argument("--out", type=Path, default=LEADERBOARD, help="by default docs/leaderboard")
     leaderboard.set_defaults(run=_leaderboard)
+    blind = commands.add_parser("blind", help="a run folder of the bench's drawings, for `pixelreef rate`")
+    blind.add_argument("logs", nargs="+", type=Path, help="logs, or folders of them")
+    blind.add_argument("--task", choices=TASKS, default=TASKS[0], help="by default bench_a")
+    blind.add_argument("--out", type=Path, required=True, help="a new folder")
+    blind.set_defaults(run=_blind)
     ladder = commands.add_parser("ladder", help="train the published LoRA recipe, then change it one thing at a time into ours")
     ladder.add_argument("--size", type=int, default=8, help="pixels a side; by default 8")
     ladder.add_argument(
@@ -72,7 +78,13 @@ def _add(options) -> str:
 def _leaderboard(options) -> str:
     with _needs_bench():
         from eval.bench.leaderboard import update
-    return update(options.logs, options.out)
+    return update(options.logs, options.out, options.rated)
+
+
+def _blind(options) -> str:
+    with _needs_bench():
+        from eval.bench.rating_folder import write
+    return write(options.logs, options.out, options.task)
 
 
 def _ladder(options) -> Path:

@@ -15,16 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.errors import InputError
-from eval.bench.drawing import CONTROLS
+from eval.bench import rating_folder
+from eval.bench.logs import CONTROL_API, DEGENERATE, HONEST, MODEL, TASKS, kind_of, label, logs_of
 from eval.bench.scoring import NAMES
-from eval.controls import HELD_OUT
 from eval.metrics import intervals
 from eval.report import escape, markdown_table
 from eval.report_tables import NOTHING, Cell, Column, Row, Table, format_value, interval_cell
 from eval.run_folder import write_atomically
 
-CONTROL_API = "pixelreef-control/"
 COLUMNS = {
     **{f"ours/{name}": name.replace("_", " ") for name in NAMES},
     **{f"legacy/legacy_{name}": f"{name.replace('_', ' ')}, legacy" for name in NAMES},
@@ -33,46 +31,13 @@ COLUMNS = {
     "nouns/top_5": "noun among five",
 }
 YES_OR_NO = {"ours/json_validity", "legacy/legacy_json_validity", "legacy/legacy_render_success", "nouns/top_1", "nouns/top_5"}
-TASKS = {
-    "bench_a": "Task A: Emergent Mind's prompt, strings of digits",
-    "bench_b": "Task B: the data set's prompt, lists of integers",
-    "bench_nouns": "A hundred plain nouns",
-}
-DEGENERATE, HONEST, MODEL = "degenerate", "honest", "model"
 _LEADS = "ours/pixel_art_quality"
 
 
 def entries_of(paths: Sequence[str | Path]) -> tuple[list[dict], list[str]]:
-    """(an entry a finished log, why other logs were left out). paths: logs or folders of them.
-
-    Raises InputError for a path that is not there or holds no log.
-    """
-    from inspect_ai.log import read_eval_log
-
-    found, left_out = [], []
-    for file in _files(paths):
-        try:
-            log = read_eval_log(str(file))
-        except Exception as error:  # whatever a broken zip or JSON raises in Inspect
-            left_out.append(f"{file}: unreadable: {type(error).__name__}")
-            continue
-        if log.status != "success" or not log.samples:
-            left_out.append(f"{file}: {log.status}, {len(log.samples or [])} samples")
-        elif (task := log.eval.task.rpartition("/")[2]) not in TASKS:
-            left_out.append(f"{file}: task {task}")
-        else:
-            found.append(entry_of(log))
-    return found, left_out
-
-
-def _files(paths: Sequence[str | Path]) -> list[Path]:
-    files = []
-    for path in map(Path, paths):
-        inside = sorted(file for kind in ("*.eval", "*.json") for file in path.rglob(kind)) if path.is_dir() else [path]
-        if not inside or not inside[0].is_file():
-            raise InputError(f"{path}: no Inspect log is there; `pixelreef bench add MODEL` or `inspect eval` makes one")
-        files += inside
-    return files
+    """(an entry a finished log, why other logs were left out). Raises InputError like `logs_of`."""
+    logs, left_out = logs_of(paths)
+    return [entry_of(log) for log in logs], left_out
 
 
 def entry_of(log) -> dict:
@@ -102,21 +67,6 @@ def _interval(name: str, subjects: Iterable[Sequence[float]]) -> dict:
     return {key: value if value is None or key == "n" else round(value, 4) for key, value in found.items()}
 
 
-def label(model: str, arguments: dict) -> str:
-    """The model and its arguments; of paths the last part, so that no folder of anybody's is published."""
-    plain = {key: value for key, value in sorted(arguments.items()) if isinstance(value, str | int | float | bool)}
-    told = [f"{key}={Path(value).name if isinstance(value, str) else value}" for key, value in plain.items()]
-    provider, _, name = model.partition("/")
-    name = Path(name).name if name.startswith(("/", ".", "~")) or provider == "pixelreef" else name
-    return f"{provider}/{name}" + (f" ({', '.join(told)})" if told else "")
-
-
-def kind_of(model: str) -> str:
-    if not model.startswith(CONTROL_API):
-        return MODEL
-    return HONEST if CONTROLS.get(model.removeprefix(CONTROL_API)) == HELD_OUT else DEGENERATE
-
-
 def merged(old: Iterable[dict], new: Iterable[dict]) -> list[dict]:
     """One entry a model and task, the newest; in order of task, kind and our quality."""
     kept: dict[tuple[str, str], dict] = {}
@@ -132,13 +82,14 @@ def _lead(entry: dict) -> float:
     return -1.0 if found is None else found
 
 
-def markdown(entries: Sequence[dict]) -> str:
+def markdown(entries: Sequence[dict], rated: Sequence[dict] = ()) -> str:
+    """The page. rated: of `rating_folder.standings`."""
     parts = ["# Pixel Art Bench: leaderboard", INTRO]
     for task, title in TASKS.items():
         rows = [entry for entry in entries if entry["task"] == task]
         if rows:
             parts += [f"## {escape(title)}", markdown_table(table(rows, title)), *_warnings(rows)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *rating_folder.markdown(rated)]) + "\n"
 
 
 INTRO = """Made by `pixelreef bench add MODEL`. Means over subjects with 95 % bootstrap intervals over them. Our three scores are
@@ -193,14 +144,18 @@ def _warnings(entries: Sequence[dict]) -> list[str]:
     return [f"Degenerate controls above the held-out sprites: {escape('; '.join(told) or 'none')}."]
 
 
-def update(logs: Sequence[str | Path], out: Path) -> str:
-    """Enters logs into out.json and writes out.md; returns a line for people. Raises InputError for logs that are not there."""
-    new, left_out = entries_of(logs)
+def update(logs: Sequence[str | Path], out: Path, rated: Path | None = None) -> str:
+    """Enters logs, and the votes of a folder that was rated, into out.json and writes out.md; returns a line for people.
+
+    Raises InputError for logs or votes that are not there.
+    """
+    new, left_out = entries_of(logs) if logs else ([], [])
     place = out.with_suffix(".json")
-    old = json.loads(place.read_text("utf-8"))["entries"] if place.is_file() else []
-    entries = merged(old, new)
+    old = json.loads(place.read_text("utf-8")) if place.is_file() else {"entries": []}
+    entries, votes = merged(old["entries"], new), rating_folder.standings(rated) if rated else old.get("rated", [])
     place.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(place, json.dumps({"entries": entries}, indent=1, ensure_ascii=False) + "\n")
-    write_atomically(out.with_suffix(".md"), markdown(entries))
+    plain = {"entries": entries, "rated": votes}
+    write_atomically(place, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(out.with_suffix(".md"), markdown(entries, votes))
     told = [f"left out {why}" for why in left_out]
     return "\n".join([*told, f"{len(new)} logs entered, {len(entries)} entries: {out.with_suffix('.md')}"])

@@ -18,14 +18,19 @@ from data_prep.bench_format import prompt_a
 from data_prep.errors import InputError
 from eval.bench import task
 from eval.bench.drawing import CONTROLS, Drawn, ReefModel, as_asked, as_bench, check_arguments, control_drawing
-from eval.bench.leaderboard import DEGENERATE, HONEST, entries_of, entry_of, kind_of, label, markdown, merged, update
+from eval.bench.leaderboard import entries_of, entry_of, markdown, merged, update
+from eval.bench.logs import DEGENERATE, HONEST, kind_of, label
 from eval.bench.prompts import PROMPT_B, SUBJECTS, built_in, load_rows, prompt_b, subject_of
 from eval.bench.randomness import keyed
+from eval.bench.rating_folder import shown
+from eval.bench.rating_folder import write as blind
 from eval.bench.sample_drawings import procedural
 from eval.cli import main
 from eval.controls import HELD_OUT
 from eval.endpoint import base_url
 from eval.generators import GRAMMAR
+from eval.pages.contest import read_contest
+from eval.ratings import FILE, Ratings
 
 DRAWING = control_drawing(HELD_OUT, procedural(1, 3, "test")[0], keyed("task"))
 
@@ -204,6 +209,39 @@ def test_the_leaderboard_keeps_a_row_a_model_the_newest(run, one_subject, tmp_pa
     assert "quality score of 8.5, legacy \\(checkerboard\\)" in text
     again = update([tmp_path / "logs"], tmp_path / "board")
     assert again == said and (tmp_path / "board.md").read_text() == text
+
+
+def test_drawings_of_the_logs_are_judged_blind(run, one_subject, tmp_path):
+    run(task.bench_a(one_subject, epochs=1), says(DRAWING.listed()))  # lists, though strings were asked for
+    run(task.bench_a(one_subject, epochs=1), "pixelreef-control/checkerboard")
+    run(task.bench_a(one_subject, epochs=1), "pixelreef-control/noise")
+    run(task.bench_b(one_subject, epochs=1), "pixelreef-control/blank")
+    said = blind([tmp_path / "logs"], tmp_path / "rated")
+    assert "3 drawings of 1 prompts by 3 models" in said
+    with pytest.raises(InputError, match="may hold votes"):
+        blind([tmp_path / "logs"], tmp_path / "rated")
+    with pytest.raises(InputError, match="nobody has rated it yet"):
+        update([], tmp_path / "board", tmp_path / "rated")
+    with pytest.raises(InputError, match="no prompt of bench_b that two models"):
+        blind([tmp_path / "logs"], tmp_path / "other", "bench_b")
+
+    makers = ["mockllm/model", "pixelreef-control/checkerboard"]
+    ratings = Ratings(tmp_path / "rated" / FILE)
+    contest = read_contest(tmp_path / "rated", ratings, makers)
+    shown = contest.before("Ada", "person")["pair"]
+    sides = {side: len(shown[side]["colours"]) for side in ("left", "right")}
+    contest.vote("Ada", "person", shown["uid"], max(sides, key=sides.get), 2.0)  # the sprite has more than two colours
+    ratings.close()
+    assert shown["caption"] == "the sun"
+    update([], tmp_path / "board", tmp_path / "rated")
+    text = (tmp_path / "board.md").read_text()
+    assert "judged by people, makers hidden: 1 votes, 1 rater(s)" in text and text.index("| mockllm/model |") < text.index("checkerboard |")
+
+
+def test_what_breaks_the_rules_is_not_shown():
+    assert shown(DRAWING.text()).text() == DRAWING.text() and shown("```json\n" + DRAWING.listed() + "\n```") is not None
+    for text in ("", "{}", DRAWING.text().replace("0", "9"), '{"palette":["000000"],"grid":["0"]}'):
+        assert shown(text) is None
 
 
 def test_logs_that_are_not_there_are_bad_input(tmp_path):
