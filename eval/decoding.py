@@ -135,6 +135,7 @@ def draw_grids(
     sampling: Sampling,
     shares: Sequence[tuple[int, float]] | None = None,
     given: np.ndarray | None = None,
+    entries: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Draws one grid a key, all of one schedule: (B, H, W) uint8.
 
@@ -142,7 +143,8 @@ def draw_grids(
     conditions and the weight of its log-probabilities there, which sum to 1 in each drawing; by default one prompt a
     drawing. All prompts are one batch, whose sequences of one drawing grow by the same pixels. `sampling.guidance` is
     spelt out in `shares` and not read here. given: (B, H, W), pixels that stand, −1 where the model draws. A drawn pixel
-    sees only what stands before it in raster order, not what is given to its right or below.
+    sees only what stands before it in raster order, not what is given to its right or below. entries: (B,) how many of the
+    schedule's entries each drawing can hold, from the first on; by default all.
     """
     causal = causal_model(model)
     rows = causal.get_output_embeddings().weight[torch.as_tensor(schedule.symbol_ids)]  # (entries, d)
@@ -164,6 +166,9 @@ def draw_grids(
             cursor.feed(known)
         states = cursor.states[:, places - places[-1] - 1]  # (prompts, n, d), each behind the token before a pixel
         logits = _mixed((states.to(rows.dtype) @ rows.T).float(), owners, weights, len(keys))
+        if entries is not None:
+            beyond = torch.arange(len(rows))[None] >= torch.tensor(entries)[:, None]  # (B, entries)
+            logits = logits.masked_fill(beyond[:, None].to(logits.device), -torch.inf)
         drawn = grids.take(numbers, choose(logits, noise[:, numbers], sampling))
         fed = schedule.pixels[drawn[-1]]
         cursor.drop(int(places[-1] - fed))  # what was fed behind a wrong guess

@@ -9,8 +9,8 @@ import numpy as np
 
 from data_prep.whole_files import write_whole
 from eval.bench.ladder.queue import METRICS, Settings, load
-from eval.bench.ladder.rungs import BEFORE, LADDER, ROW_KEYS, SUBSTITUTED, Rung, named
-from eval.metrics.intervals import NOTHING, Interval, mean, paired_difference
+from eval.bench.ladder.rungs import BEFORE, DIGITS, LADDER, SUBSTITUTED, Rung, named
+from eval.metrics.intervals import NOTHING, Interval, mean, paired_difference, paired_shares, share
 
 TITLES = {
     "bits": "bits a pixel",
@@ -20,6 +20,8 @@ TITLES = {
     "valid": "valid without a grammar",
 }
 DECIDING = ("gain", "right_colour", "like_sprites", "valid")
+SHARES = ("right_colour", "like_sprites", "valid")
+OF_DRAWING = ("right_colour", "like_sprites")  # what a rung can change that draws with another one's weights
 
 
 def measured(folder: Path, settings: Settings, rung: Rung, seeds: Sequence[int]) -> dict[int, dict[str, np.ndarray]]:
@@ -46,18 +48,29 @@ def summary(folder: Path, settings: Settings, seeds: Sequence[int]) -> list[dict
         shared = sorted(own.keys() & before.keys())
         pixels = settings.size**2
         row = {"rung": rung.name, "change": rung.change, "seeds": sorted(own), "before": BEFORE.get(rung.name, "")}
-        row |= {m: _scaled(mean(over_seeds(own, m, sorted(own))), m, pixels) for m in METRICS}
+        row |= {m: _own(over_seeds(own, m, sorted(own)), m, pixels) for m in METRICS}
         row["worth"] = {m: _worth(own, before, m, shared, rung, pixels) for m in METRICS}
         rows.append(row)
     return rows
 
 
+def _own(values: np.ndarray, metric: str, pixels: int) -> dict:
+    measured = np.isfinite(values).astype(float)
+    return _scaled(share(values, measured) if metric in SHARES else mean(values), metric, pixels)
+
+
 def _worth(own: dict, before: dict, metric: str, shared: Sequence[int], rung: Rung, pixels: int) -> dict:
-    """What the step is worth in one metric; nothing where the two rungs' figures mean different things."""
-    if not shared or (metric == "bits" and rung.form != named(BEFORE[rung.name]).form and rung.form != ROW_KEYS):
+    """What the step is worth in one metric; nothing where it cannot change it, or where the two figures mean different things."""
+    if not shared or (metric == "bits" and not _same_symbols(rung, named(BEFORE[rung.name]))):
+        return asdict(NOTHING)
+    if rung.after and metric not in OF_DRAWING:
         return asdict(NOTHING)
     a, b = (over_seeds(one, metric, shared) for one in (own, before))
-    return _scaled(paired_difference(a, b), metric, pixels)
+    return _scaled(paired_shares(a, b) if metric in SHARES else paired_difference(a, b), metric, pixels)
+
+
+def _same_symbols(rung: Rung, other: Rung) -> bool:
+    return (rung.form == DIGITS) == (other.form == DIGITS)
 
 
 def _scaled(interval: Interval, metric: str, pixels: int) -> dict:
@@ -74,8 +87,7 @@ def told(interval: dict, metric: str, signed: bool = False) -> str:
     """An interval in a cell of the table."""
     if interval["mean"] is None:
         return "–"
-    share = metric in ("right_colour", "like_sprites", "valid")
-    scale, places, unit = (100, 0, " %") if share else (1, 3 if metric == "bits" else 2, "")
+    scale, places, unit = (100, 0, " %") if metric in SHARES else (1, 3 if metric == "bits" else 2, "")
     number, low, high = (f"{interval[key] * scale:{'+' if signed else ''}.{places}f}" for key in ("mean", "low", "high"))
     return f"{number}{unit} ({low} to {high})".replace("-", "−")
 

@@ -1,4 +1,4 @@
-"""The ladder: one change a rung, answers in their own forms, a queue that goes on, and a page that only says what was measured."""
+"""The ladder: one change a rung, answers in their own forms, a queue that goes on, a page that only says what was measured."""
 
 import json
 from dataclasses import asdict, fields, replace
