@@ -1,5 +1,6 @@
 """Choice: what a recipe leaves out by name. Licences, labels, and pictures that a person rejected on the curate page."""
 
+import codecs
 import hashlib
 import json
 import re
@@ -7,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.bounded import MAX_LINE, filled_lines, read_bounded
 from data_prep.curate import Picture, file_name, tidy
 from data_prep.errors import InputError
 from data_prep.recipe import PrepareRecipe
 
-MAX_BYTES = 256 * 2**20
+MAX_BYTES = 64 * 2**20
 ACCEPT, REJECT, NONE = "accept", "reject", "none"  # decisions of a person; none takes an earlier one back
 
 
@@ -47,20 +49,20 @@ def label_list(recipe: PrepareRecipe) -> list[str]:
     """The recipe's words to exclude, from its file where it names one: one a line, '#' begins a comment."""
     if not isinstance(recipe.exclude_labels, str):
         return list(recipe.exclude_labels)
-    lines = _text(Path(recipe.exclude_labels), "exclude_labels").splitlines()
+    lines = _data(Path(recipe.exclude_labels), "exclude_labels").decode("utf-8", "surrogateescape").splitlines()
     return [phrase for line in lines if (phrase := line.partition("#")[0].strip())]
 
 
 def rejected_hash(recipe: PrepareRecipe) -> str:
     """SHA-256 of the curation file."""
-    return hashlib.sha256(_text(Path(recipe.curation), "curation").encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(_data(Path(recipe.curation), "curation")).hexdigest()
 
 
-def _text(path: Path, key: str) -> str:
+def _data(path: Path, key: str) -> bytes:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"recipe: {key}: {path} is larger than {MAX_BYTES >> 20} MiB")
-        return path.read_text("utf-8-sig", "surrogateescape")
+        return read_bounded(path, MAX_BYTES).removeprefix(codecs.BOM_UTF8)
+    except InputError as error:
+        raise InputError(f"recipe: {key}: {path}: {error}") from error
     except OSError as error:
         raise InputError(f"recipe: {key}: {path} cannot be read ({error.strerror}); name a file that is there") from error
 
@@ -68,7 +70,7 @@ def _text(path: Path, key: str) -> str:
 def _rejected(path: Path, dropped: Callable[[str, str], None]) -> frozenset[str]:
     """The names whose last decision is 'reject'."""
     decisions: dict[str, str] = {}
-    for number, line in enumerate(_text(path, "curation").split("\n"), 1):
+    for number, line in filled_lines(_data(path, "curation")):
         found = decision_of(line)
         if found:
             decisions[found[0]] = found[1]
@@ -77,8 +79,10 @@ def _rejected(path: Path, dropped: Callable[[str, str], None]) -> frozenset[str]
     return frozenset(name for name, decision in decisions.items() if decision == REJECT)
 
 
-def decision_of(line: str | bytes) -> tuple[str, str] | None:
+def decision_of(line: bytes) -> tuple[str, str] | None:
     """(picture's name, ACCEPT, REJECT or NONE) of a line of a curation file; None for what is no decision. Total."""
+    if len(line) > MAX_LINE:
+        return None
     try:
         row = json.loads(line)
         name, decision = row["name"], row["decision"]

@@ -5,7 +5,6 @@ measured) and `whole`, which becomes OUT in one step. A run that was killed leav
 what is finished there; a run of another recipe begins anew.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep import pairs
+from data_prep.bounded import read_json
 from data_prep.errors import InputError
 from data_prep.workers import WorkerLost
 
@@ -24,7 +24,7 @@ def is_finished(out: Path, recipe_hash: str, force: bool) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     try:
-        manifest = json.loads((out / "manifest.json").read_text("utf-8"))
+        manifest = read_json(out / "manifest.json")
         found, files = manifest["recipe_hash"], manifest["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:  # never delete what prepare did not write
         raise InputError(f"{out}: holds other files than a prepared corpus; choose another --out") from error

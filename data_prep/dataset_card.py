@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Mapping
 
 from data_prep.captions import CATEGORIES, ZONES
+from data_prep.focus import in_words
+from data_prep.printable import markdown
 from data_prep.recipe import CELL_NAMES
 
 HUB_LICENCES = {name: name.lower() for name in ("CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-4.0", "Apache-2.0", "MIT")}
@@ -16,7 +18,7 @@ def render(manifest: dict, credits: Mapping[tuple[str, str, str], int]) -> str:
     palette = manifest["palette"]
     parts = [
         _header(manifest, [split for split, total in totals.items() if total], credits),
-        f"# {recipe['name']}",
+        f"# {markdown(recipe['name'])}",
         f"{sum(totals.values()):,} pixel-art sprites ({sizes}) as prompt–completion pairs for language models, made by "
         f"`pixelreef prepare`. Palette {palette['name']}: {palette['colours']} colours and transparent; `palette.json` has them.",
         '```python\nfrom datasets import load_dataset\n\npairs = load_dataset("this/folder")\n```',
@@ -26,6 +28,7 @@ def render(manifest: dict, credits: Mapping[tuple[str, str, str], int]) -> str:
         *_left_out(recipe.get("leave_out_cells", [])),
         f"## Sprites by cell ({' / '.join(totals)})",
         _coverage(manifest["counts"]),
+        *_focus(manifest.get("focus")),
         "## What the cells are made of",
         _made_of(manifest["sources"]),
         "## Palette and sources",
@@ -65,6 +68,11 @@ def _left_out(cells: list[str]) -> list[str]:
         return []
     words = "all of their sprites are in the split `unseen_cells`, and their silhouettes in no other"
     return [f"Cells left out of training: {', '.join(cells)}; {words}."]
+
+
+def _focus(told: dict | None) -> list[str]:
+    """A section where a run's drawings weighed the cells."""
+    return ["## Weighed by a run", *in_words(told)] if told else []
 
 
 def _made_of(sources: Mapping[str, dict]) -> str:
@@ -109,5 +117,6 @@ def _coverage(counts: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _table(head: tuple, rows: list[tuple]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(str(value).replace("|", "/") for value in line) + " |" for line in lines)
+    lines = [tuple(markdown(str(value).replace("|", "/")) for value in line) for line in (head, *rows)]
+    lines.insert(1, tuple("---" for _ in head))
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,7 +1,16 @@
-"""The one exception that a person caused and a person can mend: bad file, bad key, bad flag."""
+"""The one exception that a person caused and a person can mend: bad file, bad key, bad flag; and what a disk refuses."""
 
+import errno
+import os
 import sys
 from collections.abc import Callable
+
+from data_prep.printable import printable
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_IN_WORDS = ("No space left on device", "disk is full", "File too large")  # of libraries that raise errors of their own
+CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+MAX_LINE = 1000  # characters of a refusal: what it quotes may be of any length
 
 
 class InputError(ValueError):
@@ -9,12 +18,26 @@ class InputError(ValueError):
 
 
 def exit_code(command: str, work: Callable[[], object]) -> int:
-    """Runs `work` and prints what it returns, if anything: 0; for an InputError one line on standard error and 2."""
+    """Runs `work` and prints what it returns, if anything: 0; for an InputError, a full disk or a folder that takes no files one
+    line on standard error and 2."""
     try:
         result = work()
-    except InputError as error:
-        print(f"{command}: {error}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 (what is none of the three goes on)
+        line = " ".join(printable(_said(error)).split())
+        print(f"{command}: {line if len(line) <= MAX_LINE else line[:MAX_LINE] + '…'}", file=sys.stderr)
         return 2
     if result is not None:
-        print(result)
+        print(printable(result))
     return 0
+
+
+def _said(error: Exception) -> str:
+    """Raises again what no person can mend."""
+    if isinstance(error, InputError):
+        return str(error)
+    where, number = getattr(error, "filename", None) or "the disk", getattr(error, "errno", None)
+    if number in FULL or any(words in str(error) for words in FULL_IN_WORDS):
+        return f"{where}: no space is left; make some and run this again, what is finished is kept"
+    if number in CLOSED:
+        return f"{where}: cannot be written or read ({os.strerror(number)}); give another folder or its rights"
+    raise error

@@ -80,6 +80,14 @@ def read(text: str, palettes: Mapping[str, Palette] | None = None, size: tuple[i
     return Sprite(grid, palette)
 
 
+def sure(text: str, palette: Palette, where: str) -> Sprite:
+    """What `read` reads, of a text that has to be a drawing in a known palette. Raises InputError, which `where` opens."""
+    found = read(text, {palette.name: palette})
+    if isinstance(found, GridError):
+        raise InputError(f"{where}: a text that is no drawing: {found}")
+    return found
+
+
 def _palette_of(match: re.Match, palettes: Mapping[str, Palette]) -> Palette | GridError:
     name = match["name"]
     if name is None:

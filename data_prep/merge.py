@@ -17,16 +17,18 @@ from pathlib import Path
 import numpy as np
 
 from data_prep import curate, grid_text, pairs
+from data_prep.bounded import read_json
 from data_prep.corpus_folder import is_finished, making
 from data_prep.errors import InputError
 from data_prep.pairs import Measured
-from data_prep.palette import Palette
+from data_prep.palette import Palette, load
 from data_prep.progress import Progress, say
 from data_prep.recipe import LATER
 from data_prep.splits import SPLITS, UNSEEN_CELLS
 from data_prep.sprite import Sprite
 from data_prep.tally import SHEET_SPRITES, Tally, write_about
 
+READ = {"format", "recipe", "counts", "sources"}  # of a manifest
 ORDER = (*SPLITS, UNSEEN_CELLS)  # the later, the more held out
 GENERATED = "procedural"  # its captions group nothing: it brings its own splits
 
@@ -73,15 +75,14 @@ def _manifest(folder: Path) -> dict:
     import pyarrow.parquet as pq
 
     pairs.content_hash(folder)
-    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    for file in (file for split in ORDER for file in pairs.shards(folder, split)):
-        if tuple(pq.read_schema(file).names) != pairs.COLUMNS or "sources" not in manifest:
-            raise InputError(f"{folder}: was made by an older `pixelreef prepare`; prepare it again with --force")
+    manifest, files = read_json(folder / "manifest.json"), [file for split in ORDER for file in pairs.shards(folder, split)]
+    if not manifest.keys() >= READ or any(tuple(pq.read_schema(file).names) != pairs.COLUMNS for file in files):
+        raise InputError(f"{folder}: was made by an older `pixelreef prepare`; prepare it again with --force")
     return manifest
 
 
 def _one_palette(folders: Sequence[Path]) -> Palette:
-    palettes = [Palette.from_json(json.loads((folder / "palette.json").read_text("utf-8"))) for folder in folders]
+    palettes = [load(folder / "palette.json") for folder in folders]
     first = palettes[0]
     for folder, palette in zip(folders, palettes, strict=True):
         if (palette.name, palette.hash) != (first.name, first.hash):

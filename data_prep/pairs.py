@@ -17,6 +17,7 @@ import numpy as np
 
 from data_prep import captions, grid_text, tasks
 from data_prep.bench_format import on_a_ground
+from data_prep.bounded import read_json
 from data_prep.curate import Picture
 from data_prep.errors import InputError
 from data_prep.palette import Palette, oklab, quantise
@@ -207,7 +208,7 @@ def file_hash(path: Path) -> str:
 def content_hash(folder: Path) -> str:
     """SHA-256 of a prepared dataset's rows, by its manifest; raises InputError when there is none."""
     try:
-        files = json.loads((folder / "manifest.json").read_text())["files"]
+        files = read_json(folder / "manifest.json")["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"dataset {folder}: no readable manifest.json; run `pixelreef prepare` first") from error
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

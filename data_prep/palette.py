@@ -5,8 +5,10 @@ space for image processing' (2020).
 """
 
 import hashlib
+import io
 import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,10 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.bounded import first_line, read_bounded, read_json
 from data_prep.errors import InputError
 
 TRANSPARENT = 0
 MAX_COLOURS = 63
+MAX_BYTES = 2**20  # of a palette's text
+MAX_PICTURE_BYTES, MAX_PIXELS = 16 * 2**20, 2**24  # of an indexed PNG
 PALETTE_FOLDER = Path(__file__).parent / "palettes"
 _HEX = re.compile(r"[0-9a-f]{6}")
 _GPL_ROW = re.compile(r"(\d+)\s+(\d+)\s+(\d+)(?:\s+(.*))?")
@@ -199,8 +204,8 @@ def load(source: str | Path, dropped: Callable[[str], None] = lambda what: None)
         return reader(path, lambda what: dropped(f"{path}: {what}"))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except (OSError, ValueError, SyntaxError) as error:  # pillow raises SyntaxError for a broken PNG chunk
-        raise InputError(f"{path}: cannot be read as a palette: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # pillow raises a dozen types for broken pictures
+        raise InputError(f"{path}: cannot be read as a palette: {first_line(error)}") from error
 
 
 def _from_file(path: Path, colours: list[str], dropped: Callable[[str], None]) -> Palette:
@@ -215,17 +220,17 @@ def _from_file(path: Path, colours: list[str], dropped: Callable[[str], None]) -
 
 
 def _read_json(path: Path, dropped: Callable[[str], None]) -> Palette:
-    return Palette.from_json(json.loads(path.read_text("utf-8-sig")))
+    return Palette.from_json(read_json(path, MAX_BYTES))
 
 
 def _read_hex(path: Path, dropped: Callable[[str], None]) -> Palette:
-    lines = path.read_text("utf-8-sig").split()
+    lines = read_bounded(path, MAX_BYTES).decode("utf-8-sig").split()
     return _from_file(path, [line.removeprefix("#").lower() for line in lines], dropped)
 
 
 def _read_gpl(path: Path, dropped: Callable[[str], None]) -> Palette:
     """GIMP's text palette; Aseprite writes a fourth column, alpha, and says so in a 'Channels: RGBA' line."""
-    lines = [line.strip() for line in path.read_text("utf-8-sig", errors="replace").splitlines()]
+    lines = [line.strip() for line in read_bounded(path, MAX_BYTES).decode("utf-8-sig", "replace").splitlines()]
     if not lines or lines[0] != "GIMP Palette":
         raise InputError("not a GIMP palette; its first line must be 'GIMP Palette'")
     has_alpha, colours = False, []
@@ -249,9 +254,17 @@ def _gpl_colour(line: str, number: int, has_alpha: bool) -> list[str]:
 def _read_png(path: Path, dropped: Callable[[str], None]) -> Palette:
     from PIL import Image
 
-    with Image.open(path) as image:
+    data = io.BytesIO(read_bounded(path, MAX_PICTURE_BYTES))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a bomb's warning: its size is judged here
+        image = Image.open(data, formats=("PNG",))
+    with image:
         if image.mode != "P":
             raise InputError(f"not an indexed PNG (mode {image.mode}); save it with a palette")
+        if image.width * image.height > MAX_PIXELS:
+            raise InputError(
+                f"{image.width}x{image.height} pixels; a palette's picture has at most {MAX_PIXELS >> 20} megapixels"
+            )
         used = sorted({index for _, index in image.getcolors(256)})
         image.apply_transparency()  # the tRNS chunk reaches the table only so
         table = image.getpalette("RGBA")

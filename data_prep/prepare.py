@@ -1,6 +1,7 @@
 """Entry: a recipe → a folder of prompt–completion pairs that `datasets.load_dataset(folder)` reads without a network.
 
     python -m data_prep.prepare --config data_prep/recipes/reef16.yaml --out datasets/reef16 [--set key=value …] [--force]
+    python -m data_prep.prepare --config … --focus runs/x --out datasets/reef16_focused
     python -m data_prep.prepare --merge datasets/reef16 datasets/mine --out datasets/both
 
 Reads a YAML recipe and its sources. Writes data/{train,validation,test}-MMMMM-of-NNNNN.parquet (and unseen_cells, where the
@@ -27,6 +28,7 @@ from data_prep import curate, grid_text, pairs, reading, sources
 from data_prep.choice import Choice, label_list, rejected_hash
 from data_prep.corpus_folder import is_finished, making
 from data_prep.errors import InputError, exit_code
+from data_prep.focus import Focus, in_words
 from data_prep.palette import PALETTE_FOLDER, Palette, corpus_palette, load, named
 from data_prep.progress import Progress, say
 from data_prep.recipe import PrepareRecipe
@@ -38,29 +40,33 @@ from data_prep.workers import Workers
 FORMAT = 2  # counts up when the same recipe would give other rows
 
 
-def prepare(recipe: PrepareRecipe, out: Path, force: bool = False) -> Path:
+def prepare(recipe: PrepareRecipe, out: Path, force: bool = False, focus: Focus | None = None) -> Path:
     """Makes the folder `out`, or reuses a finished one of the same recipe; returns `out`.
 
-    Raises InputError for a missing source, an unusable palette, a folder of another recipe (unless `force`), or no sprite left.
+    focus: gives cells that a run drew badly more of the training data. Raises InputError for a missing source, an unusable
+    palette, a folder of another recipe (unless `force`), or no sprite left.
     """
     out = Path(out)
-    described = _described(recipe)
+    described = _described(recipe) | ({"focus": focus.to_json()} if focus else {})
     recipe_hash = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     if is_finished(out, recipe_hash, force):
         say(f"{out}: already made from this recipe, reused")
         return out
     with making(out, recipe_hash) as (folder, state), Progress() as progress, Workers(recipe.num_proc) as workers:
-        _build(recipe, described | {"recipe_hash": recipe_hash}, folder, state, progress, workers)
+        _build(recipe, focus, described | {"recipe_hash": recipe_hash}, folder, state, progress, workers)
     return out
 
 
-def _build(recipe: PrepareRecipe, described: dict, folder: Path, state: Path, progress: Progress, workers: Workers) -> None:
+def _build(
+    recipe: PrepareRecipe, focus: Focus | None, described: dict, folder: Path, state: Path, progress: Progress, workers: Workers
+) -> None:
     """The stages, one after the other."""
     drops: list[tuple[str, str, dict]] = []
     choice = Choice.of(recipe, lambda name, reason: drops.append(_drop(name, reason)))
     parts = _read(recipe, choice, state, progress, workers, drops)
     palette = _palette(recipe, parts, progress, workers)
     decided = _decided(recipe, parts, palette, progress, workers)
+    told = {"focus": focus.apply(decided, recipe.seed)} if focus else {}
     drops += decided.drops
     tally = Tally(palette, bool(recipe.leave_out_cells))
     for one in decided.kept:
@@ -71,14 +77,20 @@ def _build(recipe: PrepareRecipe, described: dict, folder: Path, state: Path, pr
     for file, rows, measured in pairs.write_shards(folder / "data", state, decided.kept, recipe, how, workers):
         progress.count(rows)
         tally.add_file(file, rows, measured)
-    manifest = described | {
-        "dropped": dict(sorted(Counter(reason for _, reason, _ in drops).items())),
-        "near_duplicates": dict(sorted(decided.alike.items())),
-    }
+    manifest = (
+        described
+        | told
+        | {
+            "dropped": dict(sorted(Counter(reason for _, reason, _ in drops).items())),
+            "near_duplicates": dict(sorted(decided.alike.items())),
+        }
+    )
     tally.samples = _samples(decided, palette)
     near = {how: [(_pictured(a).rgba, _pictured(b).rgba) for a, b in found] for how, found in decided.near.items()}
     write_about(folder, manifest, tally, near)
     _tell(tally, manifest["dropped"])
+    for line in in_words(told["focus"]) if told else ():
+        say(line)
 
 
 def _read(recipe, choice: Choice, state: Path, progress: Progress, workers: Workers, drops: list) -> list[reading.Read]:
@@ -191,16 +203,18 @@ def main(argv: list[str] | None = None) -> int:
     what.add_argument("--merge", nargs="+", type=Path, metavar="FOLDER", help="prepared folders of one palette, to be made one")
     parser.add_argument("--out", required=True, type=Path, help="folder to make, such as datasets/reef16")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="overrides, as sources.0.count=600")
+    parser.add_argument("--focus", type=Path, metavar="RUN", help="scored run folder: its dead cells get more of the data")
     parser.add_argument("--force", action="store_true", help="replace a folder that another recipe made")
     options = parser.parse_args(argv)
-    if options.merge and options.set:
-        parser.error("--set changes a recipe; folders that are merged have theirs behind them")
+    if options.merge and (options.set or options.focus):
+        parser.error("--set and --focus change a recipe; folders that are merged have theirs behind them")
     if options.merge:
         from data_prep.merge import merge
 
         return exit_code("pixelreef prepare", lambda: merge(options.merge, options.out, options.force))
     recipe = partial(PrepareRecipe.from_yaml, options.config, options.set)
-    return exit_code("pixelreef prepare", lambda: prepare(recipe(), options.out, options.force))
+    focus = partial(Focus.of, options.focus) if options.focus else lambda: None
+    return exit_code("pixelreef prepare", lambda: prepare(recipe(), options.out, options.force, focus()))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Self, TypeVar
 
+from data_prep.printable import printable
+
 EVERY = 2.0  # seconds; a quicker step prints nothing
 T = TypeVar("T")
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 class Progress:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep import bench_format
+from data_prep.bounded import read_yaml
 from data_prep.captions import BENCH, CELLS, TASKS
 from data_prep.errors import InputError
 from data_prep.sprite import MAX_SIDE, MIN_SIDE
@@ -114,16 +115,7 @@ class PrepareRecipe:
     @classmethod
     def from_yaml(cls, path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> "PrepareRecipe":
         """Reads the file, then sets each 'key=value' (value in YAML; 'sources.0.count=600' reaches inside)."""
-        import yaml
-
-        try:
-            data = yaml.safe_load(Path(path).read_text("utf-8"))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}); give a YAML file of data_prep/recipes/") from error
-        except (yaml.YAMLError, ValueError) as error:
-            raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(data, dict):
-            raise InputError(f"{path}: no recipe; write keys with values, such as name: reef16")
+        data = read_yaml(path)
         try:
             for override in overrides:
                 _set(data, override)

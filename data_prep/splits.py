@@ -172,10 +172,10 @@ def splits_of(group_of: Sequence[str], given: Sequence[str], seed: int) -> dict[
     free = sorted({group for group, split in zip(group_of, given, strict=True) if not split} - unseen)
     place = {group: 0.0 if sizes[group] > largest else share(f"{seed}:{group}") for group in free}
     split_of = {group: _split_at(place[group]) for group in free}
-    small = sorted(free, key=place.get)[1:]  # at least one group trains
+    small = sorted(free, key=place.__getitem__)[1:]  # at least one group trains
     for missing in sorted({"test", "validation"} - set(split_of.values())):
         movable = [group for group in small if split_of[group] == "train" and place[group]]
-        split_of |= {group: missing for group in movable[-1:]}  # a small corpus: the nearest to the border
+        split_of |= dict.fromkeys(movable[-1:], missing)  # a small corpus: the nearest to the border
     return split_of | dict.fromkeys(unseen, UNSEEN_CELLS)
 
 

@@ -5,8 +5,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from data_prep.errors import InputError
 
 
 def write_whole(file: Path, content: str | bytes) -> Path:
@@ -35,6 +37,43 @@ def whole_folder(folder: Path, or_there: bool = False) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def alone(folder: Path, first: bool = True) -> Iterator[None]:
+    """While the block runs no other run writes to `folder`, which is made; the lock ends with the process, however that ends.
+
+    first: of several processes that write it together only the first one asks. Raises InputError where another run is at it;
+    where the system has no such lock, nothing.
+    """
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    held = _locked(folder) if first else None
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # there is something in it
+                folder.rmdir()
+        raise
+    finally:
+        if held is not None:
+            os.close(held)
+
+
+def _locked(folder: Path) -> int | None:
+    """The open folder, locked."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        return None
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(held)
+        raise InputError(f"{folder}: another run is writing there; wait for it or stop it") from error
+    return held
 
 
 def read_rows(log: Path) -> list[dict]:

@@ -91,7 +91,7 @@ POSE_WORDS = {
     "puffed": ("puffed up", "inflated"),
     "calm": ("calm", "not puffed up"),
 }
-WORDS = {
+WORDS: dict[str, dict[str, tuple[str, ...]]] = {
     "plan": PLAN_WORDS, "category": CATEGORY_WORDS, "zone": ZONE_WORDS, "colour": COLOUR_WORDS, "second_colour": COLOUR_WORDS,
     "pattern": PATTERN_WORDS, "facing": FACING_WORDS, "size": SIZE_WORDS, "glow": GLOW_WORDS, "pose": POSE_WORDS,
 }  # fmt: skip

@@ -24,7 +24,8 @@ class Workers:
     """A context of `num_proc` processes; with one, the work is done here. Results do not depend on their number."""
 
     def __init__(self, num_proc: int):
-        self.num_proc, self._pool = num_proc, None
+        self.num_proc = num_proc
+        self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
         if self.num_proc > 1:
@@ -55,7 +56,9 @@ def _begin() -> None:
 
 
 def _end_with_parent() -> None:
-    parent_process().join()
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
     os._exit(1)
 
 

@@ -287,7 +287,7 @@ def cpu_name() -> str:
 
 def commit() -> str:
     where = Path(__file__).resolve().parents[1]
-    told = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=where, capture_output=True, text=True)
+    told = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=where, capture_output=True, text=True, check=False)
     return told.stdout.strip() or "unknown"
 
 

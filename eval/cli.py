@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _pass_on(command: str, arguments: list[str]) -> int:
+    run: Callable[[list[str]], int]
     if command == "prepare":
         from data_prep.prepare import main as run
     elif arguments and arguments[0].startswith("--") and arguments[0] != "--help":
@@ -143,7 +144,8 @@ def _draw(options) -> Path | None:
         return generate(read_recipe(options.recipe))
     from eval.draw import draw_files
 
-    return draw_files(options)
+    draw_files(options)  # it prints its files itself
+    return None
 
 
 def _add_shade(shade: argparse.ArgumentParser) -> None:

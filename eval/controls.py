@@ -66,7 +66,7 @@ def blank(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.nd
 
 def plain_square(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.ndarray:
     """A centred square of the main colour with about as many pixels as the sprite has."""
-    side = max(2, min(min(grid.shape), round(float(np.count_nonzero(grid)) ** 0.5)))
+    side = max(2, min(*grid.shape, round(float(np.count_nonzero(grid)) ** 0.5)))
     square = np.zeros_like(grid)
     top, left = ((full - side) // 2 for full in grid.shape)
     square[top : top + side, left : left + side] = main_entries(grid, len(palette))[0]

@@ -7,6 +7,7 @@ row with what stands before it, one with all guesses. On a CPU the same steps ru
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -29,8 +30,8 @@ class _Step:
     mask: torch.Tensor
     positions: torch.Tensor
     places: torch.Tensor
-    states: torch.Tensor | None = None
-    graph: object = None
+    states: Any = None  # torch.Tensor, once the step has been recorded
+    graph: Any = None  # torch.cuda.CUDAGraph
 
 
 class _FixedLayer(DynamicLayer):
@@ -54,7 +55,7 @@ class _FixedLayer(DynamicLayer):
 class FixedDecoder:
     """Decoding steps of `batch` sequences with room for `room` tokens each."""
 
-    causal: object
+    causal: Any  # PreTrainedModel
     batch: int
     room: int
     places: torch.Tensor | None = None  # of the step that runs

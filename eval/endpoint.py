@@ -113,7 +113,8 @@ class Endpoint:
 
     async def _at_once(self, asked: Sequence[tuple[str, dict | None]]) -> list[dict]:
         """The answers to (path, body), all asked for at the same time. The first failure ends the others."""
-        answers, failures = [{}] * len(asked), []
+        answers: list[dict] = [{}] * len(asked)
+        failures: list[InputError] = []
 
         async def one(place: int, path: str, body: dict | None) -> None:
             try:

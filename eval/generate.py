@@ -25,6 +25,7 @@ from data_prep.errors import InputError, exit_code
 from data_prep.pairs import content_hash
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
+from data_prep.whole_files import alone
 from eval import rivals
 from eval.caption_words import states
 from eval.controls import all_controls
@@ -322,14 +323,19 @@ def _batches(todo: list[int], size: int, what: str) -> Iterator[list[int]]:
 def commit() -> str:
     """The commit of the code, with '+' when files differ from it; '' outside a repository."""
     command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-    told = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    told = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     return told.stdout.strip() if told.returncode == 0 else ""
 
 
 def generate(recipe: GenerateRecipe, runs: Path = Path("runs")) -> Path:
     """Fills `runs/<name>` and returns it. A model is loaded by itself, base and adapter never share weights; rivals of the
     same weights that stand together share one. Several processes make the same files as one would, but for the seconds."""
-    run = Run(recipe, runs / recipe.name, processes())
+    mine = processes()
+    with alone(runs / recipe.name, mine.is_first):
+        return _fill(Run(recipe, runs / recipe.name, mine), recipe.dtype)
+
+
+def _fill(run: Run, dtype: str) -> Path:
     run.add_controls()
     model, loaded = None, None
     for name, rival in run.rivals.items():
@@ -339,7 +345,7 @@ def generate(recipe: GenerateRecipe, runs: Path = Path("runs")) -> Path:
         if rival.weights != loaded:
             print(f"{name}: loading", flush=True)
             model = None  # its memory is free before the next one is loaded
-            model, loaded = rival.load(recipe.dtype), rival.weights
+            model, loaded = rival.load(dtype), rival.weights
         run.fill(name, model)
     return run.folder
 

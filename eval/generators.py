@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -65,8 +65,11 @@ class Generator(Protocol):
     palette: the one it was trained on, None for any; facts: of its training, with its `sizes`; None for a bare base model.
     """
 
-    palette: Palette | None
-    facts: object
+    @property
+    def palette(self) -> Palette | None: ...
+
+    @property
+    def facts(self) -> Any: ...
 
     @property
     def name(self) -> str:
@@ -104,7 +107,7 @@ def check_request(request: Request) -> None:
 def caption_weights(request: Request, guidance: float = 0.0) -> dict[str, float]:
     """Caption → weight of its log-probabilities in the drawing. They sum to 1; '' is what guidance leads away from."""
     captions = [request.caption] if request.mixed_with is None else [request.caption, request.mixed_with]
-    weights = defaultdict(float)
+    weights: defaultdict[str, float] = defaultdict(float)
     for caption in captions:
         weights[caption] += (1 + guidance) / len(captions)
     weights[""] -= guidance
@@ -135,7 +138,7 @@ def drawn(generator: Generator, caption: str, n: int, seed: int, size: int | Non
 def sprites_of(generator: Generator, requests: Sequence[Request], sampling, source: str = "") -> Iterator[Sprite]:
     """The drawings of valid texts as sprites, with caption and tags of their requests. Raises InputError like `answer`."""
     for request, drawing in zip(requests, generator.answer(requests, sampling), strict=True):
-        grid = grid_text.read(drawing.text, {request.palette.name: request.palette}).grid
+        grid = grid_text.sure(drawing.text, request.palette, generator.name).grid
         yield Sprite(grid, request.palette, request.caption, request.tags, source=source)
 
 
@@ -160,12 +163,12 @@ class LanguageModel:
 
         if adapter is not None:
             found = load_adapted(Path(adapter), base, dtype or "bfloat16", merge=True)
-            model, parts = found.model, (found.tokens, found.facts, found.palette)
+            model, parts = found.model, [found.tokens, found.facts, found.palette]
         elif base is None:
             raise InputError("generator: give an adapter's folder or a base model")
         else:
-            found = resolve(base)
-            model, parts = load_model(found, dtype or "bfloat16"), (CellTokens(load_tokenizer(found)),)
+            bare = resolve(base)
+            model, parts = load_model(bare, dtype or "bfloat16"), [CellTokens(load_tokenizer(bare))]
         return cls(model.to("cuda") if torch.cuda.is_available() else model, *parts)
 
     @property
@@ -217,8 +220,8 @@ class LanguageModel:
             self.refuse(request)
             if mode != GRAMMAR and (sampling.guidance or request.given is not None or request.mixed_with is not None):
                 raise InputError(f"mode {mode}: guidance, given pixels and a second caption need mode {GRAMMAR}")
-        for _, alike in groupby(requests, key=lambda r: (r.height, r.width, r.palette.hash, r.palette.name)):
-            alike = list(alike)
+        for _, group in groupby(requests, key=lambda r: (r.height, r.width, r.palette.hash, r.palette.name)):
+            alike = list(group)
             for start in range(0, len(alike), batch_size):
                 yield from self._answer_batch(alike[start : start + batch_size], sampling, mode)
 

@@ -53,7 +53,7 @@ def _list(words: Sequence) -> str:
     return ", ".join(map(str, words))
 
 
-def asked(reference: dict) -> tuple[str, str]:
+def asked(reference: dict) -> tuple[str, ...]:
     """(zone, category) of a reference, from its own keys or its tags; '' where there is no word."""
     tags = reference.get("tags") if isinstance(reference.get("tags"), dict) else {}
     found = (reference.get(key) or tags.get(key) for key in ("zone", "category"))

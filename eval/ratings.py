@@ -75,6 +75,7 @@ class Vote(Pair):
 
 _PAIR = tuple(field.name for field in fields(Pair))
 _SAID = ("answer", "seconds", "at")
+_OWN = [("index", "one_is_shown"), ("table", "pairs"), ("table", "raters")]
 
 
 def digest(text: str) -> str:
@@ -97,6 +98,7 @@ class Ratings:
             self._base.execute("PRAGMA journal_mode = WAL")
             self._base.execute("PRAGMA synchronous = FULL")
             self._base.execute("PRAGMA foreign_keys = ON")
+            self._base.execute("PRAGMA trusted_schema = OFF")
         with self._writing():
             version = self._base.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, _VERSION):
@@ -104,6 +106,14 @@ class Ratings:
             if not version:
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._base.execute(statement)
+            self._check_own()
+
+    def _check_own(self) -> None:
+        """Raises InputError for tables that are not ours, and for views and triggers: their statements would run with ours."""
+        there = self._base.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+        odd = " OR ".join(f"typeof({name}) NOT IN ('text', 'null')" for name in (*_PAIR, "rater", "answer", "at"))
+        if sorted(map(tuple, there)) != _OWN or self._base.execute(f"SELECT 1 FROM pairs WHERE {odd} LIMIT 1").fetchone():
+            raise InputError(f"{self.path}: no file of votes that was written here; move it away")
 
     def close(self) -> None:
         with self._lock:
@@ -131,7 +141,7 @@ class Ratings:
 
     def enter(self, rater: str, kind: str) -> None:
         """Makes a rater known. Raises InputError for one that is of the other kind."""
-        if not is_word(rater) or not rater.isprintable() or rater != rater.strip() or kind not in KINDS:
+        if not _is_name(rater) or kind not in KINDS:
             raise InputError(f"rater {rater!r}, {kind}: takes a name of 1 to 100 characters, and {' or '.join(KINDS)}")
         with self._writing():
             self._enter(rater, kind)
@@ -244,13 +254,23 @@ def _read(line: bytes) -> Vote | None:
     except (ValueError, RecursionError):
         return None
     words = ("uid", "request_id", "left_maker", "left_drawing", "right_maker", "right_drawing", "rater", "at")
-    if not isinstance(row, dict) or not all(is_word(row.get(name)) for name in words):
+    if not isinstance(row, dict) or not all(is_word(row.get(name)) and _can_be_kept(row[name]) for name in words):
         return None
     repeats, seconds = row.get("repeats"), row.get("seconds")
-    if row.get("kind") not in KINDS or row.get("answer") not in ANSWERS or not (repeats is None or is_word(repeats)):
+    fits = row.get("kind") in KINDS and row.get("answer") in ANSWERS and _is_name(row["rater"])
+    if not fits or not (repeats is None or (is_word(repeats) and _can_be_kept(repeats))):
         return None
     own = {name: row[name] for name in (*words, "kind", "answer")}
     return Vote(**own, repeats=repeats, seconds=number(seconds))
+
+
+def _is_name(rater: object) -> bool:
+    return is_word(rater) and rater.isprintable() and rater == rater.strip()
+
+
+def _can_be_kept(word: str) -> bool:
+    """Lone surrogates cannot be written as UTF-8, and what lies behind a NUL is lost in SQLite."""
+    return "\0" not in word and not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 def self_agreement(votes: Sequence[Vote]) -> tuple[int, int]:

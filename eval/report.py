@@ -8,7 +8,6 @@ sprite transformer's training_log.jsonl) and ratings.sqlite where they are. Writ
 """
 
 import argparse
-import re
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ import numpy as np
 
 from data_prep.errors import InputError, exit_code
 from data_prep.palette import Palette
+from data_prep.printable import markdown as escape
 from eval import (
     report_extremes,
     report_html,
@@ -37,8 +37,6 @@ from eval.report_sweeps import rounds, temperatures
 from eval.report_tables import Section, Table
 from eval.report_training import training
 from finetune.adapter_folder import SAMPLES
-
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 
 
 @dataclass(frozen=True)
@@ -168,14 +166,6 @@ def markdown_table(table: Table) -> str:
         lines.append(f"| {' | '.join([escape(row.label), *cells])} |")
     notes = [f"- {escape(note)}" for note in table.notes]
     return "\n".join([*([escape(table.intro), ""] if table.intro else []), *lines, "", *notes]).rstrip()
-
-
-def escape(text: str) -> str:
-    """Text that Markdown shows as it is: no markup, no HTML, no line breaks, no links that form by themselves."""
-    flat = " ".join(report_html.printable(text).split())
-    safe = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    safe = _MARKDOWN.sub(r"\\\1", safe)
-    return safe.replace("://", "&#58;//").replace("www.", "www&#46;").replace("@", "&#64;")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,15 +1,10 @@
 """The HTML of a report: one file, no scripts, nothing from outside. Jinja escapes every text from the run."""
 
-import re
 from pathlib import Path
 
+from data_prep.printable import printable
+
 _FOLDER = Path(__file__).parent
-_NOT_PRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def printable(text) -> str:
-    """Text without control characters, lone surrogates and direction overrides, which no escaping makes harmless."""
-    return _NOT_PRINTABLE.sub("\N{REPLACEMENT CHARACTER}", str(text))
 
 
 def render(**page) -> str:

@@ -22,7 +22,8 @@ def votes_of(folder) -> dict[str, list[Vote]]:
 
 def raters(run) -> Section:
     """Two tables a kind of rater; none where nobody has rated. Votes on drawings that are no longer the run's are left out."""
-    drawn = {(row["request_id"], digest(row["text"])) for row in (*run.completions, *run.references)}
+    written = [row for row in (*run.completions, *run.references) if isinstance(row.get("text"), str)]
+    drawn = {(row["request_id"], digest(row["text"])) for row in written}
     tables = []
     for kind, votes in run.votes.items():
         known = [vote for vote in votes if {(vote.request_id, d) for d in (vote.left_drawing, vote.right_drawing)} <= drawn]
@@ -83,9 +84,9 @@ def _values(run, metric: dict) -> dict[str, float]:
 
 
 def _scored(run) -> Iterable[tuple[str, Mapping]]:
-    texts = {_key(row): row["text"] for row in run.completions}
+    texts = {_key(row): row["text"] for row in run.completions if isinstance(row.get("text"), str)}
     return [(texts[_key(row)], row["metrics"]) for row in run.scores if _key(row) in texts]
 
 
 def _key(row: Mapping) -> tuple:
-    return tuple(row[name] for name in ("request_id", "generator", "mode", "seed", "index"))
+    return tuple(str(row.get(name)) for name in ("request_id", "generator", "mode", "seed", "index"))

@@ -75,8 +75,8 @@ def _round_table(run, name: str, members: list[tuple[int, dict]]) -> Table:
     first = members[0][1]
     rows = []
     for place, generator in members:
-        cells = (interval_cell(generator["metrics"][m["name"]], m["unit"], generator["prompts"], _is_legacy(m)) for m in metrics)
-        rows.append(Row(f"round {place}", "model", (Cell(str(generator["prompts"])), Cell(_redrawn(run, generator)), *cells)))
+        shown = [interval_cell(generator["metrics"][m["name"]], m["unit"], generator["prompts"], _is_legacy(m)) for m in metrics]
+        rows.append(Row(f"round {place}", "model", (Cell(str(generator["prompts"])), Cell(_redrawn(run, generator)), *shown)))
     for place, generator in members[1:]:
         cells = [Cell(str(generator["prompts"])), Cell("")]
         for metric in metrics:

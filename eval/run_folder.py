@@ -11,6 +11,7 @@ import math
 import os
 import warnings
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,11 +20,14 @@ from tempfile import NamedTemporaryFile
 
 import numpy as np
 
+from data_prep import bounded
 from data_prep.errors import InputError
 from data_prep.palette import Palette
 from eval.metrics.likelihood import CONDITIONS
 
 RIVAL_LOG = "rival_training_log.jsonl"  # a copy of the training log of the run's first sprite transformer
+MAX_JSON = 16 * 2**20  # bytes of a file with one object
+MAX_GRIDS = 2**28  # bytes: the training sprites of a run, 65,536 of 64×64
 MAX_NAME = 100  # characters of a generator's name or a mode
 SCORED_FILES = ("recipe.json", "palette.json", "references.jsonl", "completions.jsonl", "likelihoods.jsonl", "training.npz")
 KINDS = ("model", "degenerate", "honest")
@@ -42,11 +46,11 @@ def read_json(path: Path, required: bool = True) -> dict:
     if not path.exists() and not required:
         return {}
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = bounded.read_json(path, MAX_JSON)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a run folder?") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({str(error)[:80]}); write it anew with the command that made it") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}; write it anew with the command that made it") from error
     if not isinstance(data, dict):
         raise InputError(f"{path}: holds no JSON object")
     return data
@@ -87,7 +91,7 @@ def lines(path: Path) -> Iterator[bytes]:
     (U+2028, U+0085), and a cut may go through a character: never decode before."""
     try:
         with path.open("rb") as file:
-            yield from (line for line in file if line.strip())
+            yield from (line for line in bounded.lines_of(file) if line.strip())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a run folder?") from error
 
@@ -153,13 +157,23 @@ def read_training(folder: Path, entries: int) -> np.ndarray | None:
     if not path.exists():
         return None
     try:
+        if _stated_bytes(path, "grids") > MAX_GRIDS:
+            raise ValueError(f"more than {bounded.in_bytes(MAX_GRIDS)}")
         with np.load(path, allow_pickle=False) as archive:
             grids = archive["grids"]
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: no array 'grids' to be read ({str(error)[:80]}); remove the file or draw again") from error
     if grids.ndim != 3 or grids.dtype != np.uint8 or (grids.size and grids.max() >= entries):
         raise InputError(f"{path}: 'grids' must be (N, H, W) uint8 within the palette's {entries} entries")
     return grids if len(grids) else None
+
+
+def _stated_bytes(path: Path, name: str) -> int:
+    """How large an array of an .npz is, by its header and by its archive: of a bomb, no byte is unpacked."""
+    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        return max(math.prod(shape) * dtype.itemsize, archive.getinfo(f"{name}.npy").file_size)
 
 
 def fingerprints(folder: Path) -> dict[str, str]:
@@ -175,7 +189,7 @@ def write_atomically(path: Path, text: str) -> None:
         try:
             file.write(text.encode("utf-8", "backslashreplace"))
             file.close()
-            os.chmod(temporary, 0o644)
+            temporary.chmod(0o644)
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)

@@ -5,8 +5,7 @@ import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import yaml
-
+from data_prep.bounded import read_yaml
 from data_prep.errors import InputError
 from eval import rivals
 from eval.run_folder import MAX_NAME, is_word
@@ -62,13 +61,8 @@ class GenerateRecipe:
 
 def read_recipe(path: Path) -> GenerateRecipe:
     """Raises InputError for a file that cannot be read, an unknown key (with the nearest valid one) or a missing one."""
-    try:
-        keys = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {str(error).splitlines()[0]}") from error
+    keys = read_yaml(path)
     valid = [f.name for f in fields(GenerateRecipe)]
-    if not isinstance(keys, dict):
-        raise InputError(f"{path}: must be a mapping of keys to values")
     for key in keys:
         if key not in valid:
             near = difflib.get_close_matches(str(key), valid, 1, 0)[0]

@@ -65,7 +65,7 @@ def draw(model, tokens, asked: Sequence[Sprite], seed: int, batch_size: int) -> 
         for number, sprite in enumerate(asked)
     ]
     answers = LanguageModel(model, tokens).answer(requests, Sampling(), batch_size=batch_size)
-    grids = (grid_text.read(answer.text, {s.palette.name: s.palette}).grid for s, answer in zip(asked, answers, strict=True))
+    grids = (grid_text.sure(answer.text, s.palette, "the model").grid for s, answer in zip(asked, answers, strict=True))
     return [Sprite(grid, s.palette, s.caption, s.tags) for s, grid in zip(asked, grids, strict=True)]
 
 

@@ -224,7 +224,7 @@ def _sprites(dataset: Path, split: str, palette) -> list[Sprite]:
     from data_prep.pairs import read_rows
 
     rows = list(read_rows(dataset, split, ["completion", "caption_full"]))
-    grids = [grid_text.read(row["completion"][0]["content"], {palette.name: palette}).grid for row in rows]
+    grids = [grid_text.sure(row["completion"][0]["content"], palette, str(dataset)).grid for row in rows]
     return [Sprite(grid, palette, row["caption_full"]) for grid, row in zip(grids, rows, strict=True)]
 
 

@@ -16,13 +16,18 @@ from pathlib import Path
 
 import yaml
 
+from data_prep.bounded import read_bounded, read_json
 from data_prep.errors import InputError
 from data_prep.palette import Palette
+from data_prep.printable import markdown
+from data_prep.sprite import MAX_SIDE, MIN_SIDE
 from data_prep.whole_files import whole_folder, write_whole
 from finetune.base_models import PACKAGED
 
 FACTS, METRICS, LOG = "pixelreef.json", "metrics.json", "training_log.jsonl"
 SAMPLES, CHART, SHEET = "samples.jsonl", "training.png", "samples.png"
+MAX_TEMPLATE = 64 * 2**10  # bytes of a chat template; those of Qwen3 have 4 KiB
+_CREDITS = ("licences", "attributions")
 BITS, GUIDE = "bits_per_pixel", "guide"  # columns of log and samples
 
 
@@ -48,25 +53,41 @@ class AdapterFacts:
     def load(cls, folder: Path) -> "AdapterFacts":
         """Raises InputError when the folder is no adapter of ours."""
         try:
-            data = json.loads((folder / FACTS).read_text())
+            data = read_json(folder / FACTS)
             lists = {key: tuple(data[key]) for key in ("tasks", "licences", "attributions")}
-            return cls(**data | lists | {"sizes": tuple(map(tuple, data["sizes"]))})
+            facts = cls(**data | lists | {"sizes": tuple(map(tuple, data["sizes"]))})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"adapter {folder}: {FACTS} is missing or damaged: {error!r}") from error
+        odd = facts.odd()
+        if odd:
+            raise InputError(f"adapter {folder}: {FACTS} is damaged: its {odd} cannot be")
+        return facts
+
+    def odd(self) -> str:
+        """The first fact of another type than it has, or ''."""
+        texts = {key: value for key, value in vars(self).items() if key not in ("sizes", "tasks", "sprites_seen", *_CREDITS)}
+        texts |= {key: word for key in ("tasks", *_CREDITS) for word in getattr(self, key)}
+        fits = {key: isinstance(value, str) for key, value in texts.items()}
+        fits["sprites_seen"] = type(self.sprites_seen) is int and self.sprites_seen >= 0
+        sides = [side for size in self.sizes for side in size]
+        fits["sizes"] = len(sides) == 2 * len(self.sizes) > 0 and all(
+            type(side) is int and MIN_SIDE <= side <= MAX_SIDE for side in sides
+        )
+        return next((key for key, is_fit in fits.items() if not is_fit), "")
 
 
 def read_template(folder: Path) -> str:
     """The chat template that the adapter was trained with; raises InputError when it is missing."""
     try:
-        return (folder / "chat_template.jinja").read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        return read_bounded(folder / "chat_template.jinja", MAX_TEMPLATE).decode()
+    except (OSError, ValueError) as error:
         raise InputError(f"adapter {folder}: chat_template.jinja cannot be read: {error}") from error
 
 
 def load_palette(folder: Path) -> Palette:
     """The palette beside an adapter or a dataset; raises InputError when it is missing or damaged."""
     try:
-        return Palette.from_json(json.loads((folder / "palette.json").read_text()))
+        return Palette.from_json(read_json(folder / "palette.json"))
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}/palette.json: {error}") from error
 
@@ -119,6 +140,14 @@ def _save_lora(model, folder: Path, base_hub_id: str) -> None:
         config.base_model_name_or_path = before
 
 
+TOLD_TASKS = {
+    "draw": "drawing what a caption says",
+    "recolour": "colouring a sprite anew",
+    "reference": "drawing like a reference",
+    "bench": "answering Pixel Art Bench's prompt A, as it stands, in its format",
+}
+
+
 def card_header(facts: AdapterFacts, library: str, relation: str, tags: list[str], results: list | None = None) -> str:
     """The fields that the hub reads, as YAML. relation: to the base model, 'adapter' or 'finetune'; results: EvalResults.
 
@@ -148,8 +177,9 @@ def model_card(facts: AdapterFacts, metrics: dict) -> str:
     data |= {"dataset_name": f"sprites {facts.dataset_hash[:12]}"}
     results = [EvalResult(metric_type=key, metric_value=round(after[key], 4), **data) for key in shown]
     lines = [
-        f"---\n{card_header(facts, 'peft', 'adapter', ['lora'], results)}---\n\n# {facts.name}\n",
-        f"A LoRA that draws sprites of {sizes} as grid text. Trained on {facts.sprites_seen} sprites.\n",
+        f"---\n{card_header(facts, 'peft', 'adapter', ['lora'], results)}---\n\n# {markdown(facts.name)}\n",
+        f"A LoRA that draws sprites of {sizes} as grid text. Trained on {facts.sprites_seen} sprites, at last for: "
+        f"{', '.join(TOLD_TASKS.get(task, task) for task in facts.tasks)}.\n",
         f"Base: `{facts.base_hub_id}` (SHA-256 of the weights used: `{facts.base_sha256 or 'from the hub'}`).",
         f"Palette hash: `{facts.palette_hash}`. Dataset hash: `{facts.dataset_hash}`.\n",
         "| metric | before | after |\n|---|---|---|",
@@ -176,8 +206,8 @@ def training_story(metrics: dict) -> list[str]:
 def data_terms(facts: AdapterFacts) -> list[str]:
     """What a card says of licences: the base model's and the sprites' hold beside each other."""
     base = _base_licence(facts) or "not known here, see its own card"
-    lines = [f"\nLicence of the base model: {base}. Data licences: {', '.join(facts.licences)}. Attribution:\n"]
-    return lines + [f"- {attribution}" for attribution in facts.attributions]
+    lines = [f"\nLicence of the base model: {base}. Data licences: {markdown(', '.join(facts.licences))}. Attribution:\n"]
+    return lines + [f"- {markdown(attribution)}" for attribution in facts.attributions]
 
 
 def write_cards(adapters: Path) -> None:
@@ -195,8 +225,12 @@ def write_index(adapters: Path) -> Path:
     for folder in sorted(path.parent for path in adapters.glob(f"*/{FACTS}")):
         facts, metrics = AdapterFacts.load(folder), json.loads((folder / METRICS).read_text())
         bits = [f"{metrics[when]['bits_per_pixel']:.3f}" for when in ("before", "after")]
-        cells = [f"[{facts.name}]({folder.name}/README.md)", facts.base_hub_id, ", ".join(f"{h}x{w}" for h, w in facts.sizes)]
-        cells += [str(facts.sprites_seen), *bits, f"{metrics['after']['allowed_mass']:.4f}", ", ".join(facts.licences)]
+        cells = [
+            f"[{markdown(facts.name)}]({folder.name}/README.md)",
+            markdown(facts.base_hub_id),
+            ", ".join(f"{h}x{w}" for h, w in facts.sizes),
+        ]
+        cells += [str(facts.sprites_seen), *bits, f"{metrics['after']['allowed_mass']:.4f}", markdown(", ".join(facts.licences))]
         lines.append("| " + " | ".join(cells) + " |")
     return write_whole(adapters / "README.md", "\n".join(lines) + "\n")
 

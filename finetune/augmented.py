@@ -77,5 +77,5 @@ def gives_palette(row: dict, sprite: Sprite) -> bool:
 
 def row_sprite(row: dict, palette: Palette) -> Sprite:
     """The sprite of a row, with the caption that its prompt says (empty in one of ten)."""
-    found = grid_text.read(row["completion"][0]["content"], {palette.name: palette})
+    found = grid_text.sure(row["completion"][0]["content"], palette, f"dataset: sprite {row['id'][:12]}")
     return Sprite(found.grid, found.palette, row["caption"], json.loads(row["tags"]), row["source"])

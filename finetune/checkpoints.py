@@ -9,6 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
+from data_prep.bounded import read_json
 from finetune.base_models import file_sha256
 
 MANIFEST = "manifest.json"
@@ -39,9 +40,10 @@ def seal(folder: Path) -> None:
 def is_whole(folder: Path) -> bool:
     """Whether the manifest is there and every file that it lists has its SHA-256."""
     try:
-        listed = json.loads((folder / MANIFEST).read_text())
-        return bool(listed) and all(file_sha256(folder / name) == digest for name, digest in listed.items())
-    except (OSError, ValueError, AttributeError):
+        listed = read_json(folder / MANIFEST)
+        there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}  # nothing outside, no device
+        return bool(listed) and listed.keys() <= there and all(file_sha256(folder / n) == digest for n, digest in listed.items())
+    except (OSError, ValueError, AttributeError, TypeError):
         return False
 
 

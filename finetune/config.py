@@ -14,9 +14,9 @@ from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
 
-import yaml
 from trl import ModelConfig, SFTConfig, TrlParser
 
+from data_prep.bounded import first_line, read_yaml
 from data_prep.errors import InputError
 from data_prep.pairs import content_hash
 from finetune.adapter_folder import AdapterFacts
@@ -98,40 +98,45 @@ SHAPE_OF_LORA = {"lora_r", "lora_alpha", "lora_target_modules", "use_rslora", "u
 DATACLASSES = (Recipe, GridSFTConfig, ModelConfig)
 
 
-def valid_keys() -> set[str]:
-    return {f.name for cls in DATACLASSES for f in dataclasses.fields(cls) if f.init}
+def valid_keys(classes: tuple = DATACLASSES) -> set[str]:
+    return {f.name for cls in classes for f in dataclasses.fields(cls) if f.init}
 
 
-def check_keys(keys: Iterable[str], file: str) -> None:
+def check_keys(keys: Iterable[str], file: str, classes: tuple = DATACLASSES) -> None:
     """Raises InputError for the first key that is not taken, with what to do or the nearest that exists."""
     for key in keys:
         if key in REMOVED:
             raise InputError(f"{file}: {key}: {REMOVED[key]}")
-        if key not in valid_keys():
-            near = difflib.get_close_matches(str(key), valid_keys(), 1, 0.0)[0]
+        if key not in valid_keys(classes):
+            near = difflib.get_close_matches(str(key), valid_keys(classes), 1, 0.0)[0]
             raise InputError(f"{file}: unknown key {key!r}; the nearest valid one is {near!r}")
+
+
+def read_keys(arguments: list[str], classes: tuple) -> tuple[list, dict]:
+    """Command-line arguments → an instance of each dataclass, and name → value of the keys that file and flags set."""
+    arguments = [part for a in arguments for part in (a.split("=", 1) if a.startswith("--config=") else [a])]
+    names = _given(arguments, classes)
+    parser = TrlParser(classes)
+    parser.error = _raise  # argparse would print its whole usage
+    try:
+        parts = parser.parse_args_and_config(arguments)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"recipe: {first_line(error)}") from error
+    values = {name: getattr(part, name) for part in parts for name in names if hasattr(part, name)}
+    return parts, {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
 
 
 def parse(arguments: list[str]) -> RunConfig:
     """Command-line arguments (`--config FILE --key value …`) → resolved run. Raises InputError in one line."""
-    arguments = [part for a in arguments for part in (a.split("=", 1) if a.startswith("--config=") else [a])]
-    names = _given(arguments)
-    parser = TrlParser(DATACLASSES)
-    parser.error = _raise  # argparse would print its whole usage
-    try:
-        recipe, training, model = parser.parse_args_and_config(arguments)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"recipe: {str(error).splitlines()[0]}") from error
+    (recipe, training, model), given = read_keys(arguments, DATACLASSES)
     if not model.model_name_or_path:
         raise InputError("recipe: model_name_or_path is missing; give a packaged name, a folder, a GGUF file or a hub id")
     if recipe.full_head_every < 1:
         raise InputError(f"recipe: full_head_every is {recipe.full_head_every}; it takes 1 or more")
     _check_ours(recipe, training)
-    _check_processes(recipe, training)
-    values = {name: getattr(part, name) for part in (recipe, training, model) for name in names if hasattr(part, name)}
-    plain = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
-    start = _start(recipe.start_from, names) if recipe.start_from else None
-    return RunConfig(recipe, training, model, plain, content_hash(Path(recipe.dataset)), start)
+    check_processes(recipe, training)
+    start = start_of(recipe.start_from, given) if recipe.start_from else None
+    return RunConfig(recipe, training, model, given, content_hash(Path(recipe.dataset)), start)
 
 
 def _check_ours(recipe: Recipe, training: GridSFTConfig) -> None:
@@ -148,7 +153,7 @@ def _check_ours(recipe: Recipe, training: GridSFTConfig) -> None:
         raise InputError("recipe: report_to names tensorboard, which is not installed: pip install pixelreef[tensorboard]")
 
 
-def _check_processes(recipe: Recipe, training: GridSFTConfig) -> None:
+def check_processes(recipe, training) -> None:
     """Raises InputError when there are others than were asked for, or one that would spread over several GPUs."""
     if recipe.processes not in (0, training.world_size):
         raise InputError(
@@ -162,9 +167,9 @@ def _check_processes(recipe: Recipe, training: GridSFTConfig) -> None:
         )
 
 
-def _start(folder: str, names: set[str]) -> AdapterFacts:
+def start_of(folder: str, given: Iterable[str]) -> AdapterFacts:
     """The adapter to go on from; raises InputError when it is none, or when a key would give it another form."""
-    for key in sorted(names & SHAPE_OF_LORA):
+    for key in sorted(SHAPE_OF_LORA.intersection(given)):
         raise InputError(f"recipe: {key} cannot be set beside start_from: the adapter there has its own; remove the key")
     return AdapterFacts.load(Path(folder))
 
@@ -173,24 +178,19 @@ def _raise(message: str) -> None:
     raise InputError(f"recipe: {message}")
 
 
-def _given(arguments: list[str]) -> set[str]:
+def _given(arguments: list[str], classes: tuple) -> set[str]:
     """Keys that the file and the flags set; raises InputError for one that is not valid."""
     flags = [a[2:].partition("=")[0].replace("-", "_") for a in arguments if a.startswith("--")]
-    flags = {f if f in valid_keys() or f == "config" else f.removeprefix("no_") for f in flags}
+    flags = {f if f in valid_keys(classes) or f == "config" else f.removeprefix("no_") for f in flags}
     keys = {}
     if "config" in flags:
         place = arguments.index("--config") + 1
-        keys = _read_yaml(arguments[place] if place < len(arguments) else "")
-    check_keys(flags - {"config"}, "command line")
+        keys = _read_yaml(arguments[place] if place < len(arguments) else "", classes)
+    check_keys(flags - {"config"}, "command line", classes)
     return set(keys) | flags - {"config"}
 
 
-def _read_yaml(path: str) -> dict:
-    try:
-        keys = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"recipe {path}: cannot be read as YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(keys, dict):
-        raise InputError(f"{path}: must be a mapping of keys to values")
-    check_keys(keys, path)
+def _read_yaml(path: str, classes: tuple) -> dict:
+    keys = read_yaml(path)
+    check_keys(keys, path, classes)
     return keys

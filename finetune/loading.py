@@ -1,12 +1,14 @@
 """An adapter on its base model, and what is refused: pickles, another base, another palette, a changed tokenizer."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from data_prep.captions import prompt_hash
+from data_prep.bounded import first_line, read_json
+from data_prep.captions import messages, prompt_hash
 from data_prep.errors import InputError
 from data_prep.palette import Palette
+from finetune import lora_config
 from finetune.adapter_folder import AdapterFacts, load_palette, read_template
 from finetune.base_models import PACKAGED, BaseModel, load_model, load_tokenizer, resolve
 from finetune.cell_tokens import CellTokens
@@ -17,7 +19,7 @@ from finetune.merging import merged, wrapped
 class Adapted:
     """model: what `load_adapted` says; tokens: with the chat template that the adapter was trained with."""
 
-    model: object
+    model: Any  # PreTrainedModel or PeftModel
     tokens: CellTokens
     facts: AdapterFacts
     palette: Palette
@@ -46,13 +48,22 @@ def load_adapted(adapter: Path, base: str | None = None, dtype: str = "bfloat16"
     tokens = CellTokens(tokenizer)
     if facts.tokenizer_hash not in ("", tokens.hash):
         raise InputError(f"adapter {adapter}: tokenizer or chat template are not those it was trained with ({found.location})")
+    _check_template(adapter, tokens)
     model = load_model(found, dtype)
     try:
+        check_weights(adapter)
         model = merged(model, adapter) if merge else wrapped(model, adapter)
-    except (OSError, ValueError, RuntimeError, AttributeError, KeyError, SafetensorError) as error:
-        why = str(error).strip().splitlines()[0][:200]
-        raise InputError(f"adapter {adapter}: does not fit base model {found.location}: {why}") from error
+    except (OSError, ValueError, TypeError, RuntimeError, AttributeError, KeyError, SafetensorError) as error:
+        raise InputError(f"adapter {adapter}: does not fit base model {found.location}: {first_line(error)}") from error
     return Adapted(model, tokens, facts, palette, found)
+
+
+def _check_template(adapter: Path, tokens: CellTokens) -> None:
+    """Renders a prompt. Raises InputError for a chat template that cannot; it runs in Jinja's sandbox."""
+    try:
+        tokens.prompt_ids(messages("a crab", 8, 8, None))
+    except Exception as error:  # whatever the template does wrong
+        raise InputError(f"adapter {adapter}: its chat_template.jinja cannot be used: {first_line(error)}") from error
 
 
 def check_files(adapter: Path) -> None:
@@ -62,12 +73,24 @@ def check_files(adapter: Path) -> None:
         why = f"; {pickled[0]} is a pickle and is not read, save it as safetensors" if pickled else ""
         raise InputError(f"adapter {adapter}: has no adapter_model.safetensors{why}")
     try:
-        config = json.loads((adapter / "adapter_config.json").read_text())
-        kind = config["peft_type"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        config = read_json(adapter / "adapter_config.json")
+        kind, fault = config["peft_type"], lora_config.fault(config)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"adapter {adapter}: adapter_config.json is missing or damaged: {error!r}") from error
-    if kind != "LORA" or config.get("auto_mapping"):
+    if kind != "LORA":
         raise InputError(f"adapter {adapter}: adapter_config.json describes {kind}; only a LoRA is loaded")
+    if fault:
+        raise InputError(f"adapter {adapter}: adapter_config.json: {fault}")
+
+
+def check_weights(adapter: Path) -> None:
+    """Raises ValueError for weights that are not finite numbers: they would turn every drawing into the same nonsense."""
+    import torch
+    from safetensors.torch import load_file
+
+    for name, weights in load_file(adapter / "adapter_model.safetensors").items():
+        if not torch.isfinite(weights).all():
+            raise ValueError(f"{name[:100]} is not finite")
 
 
 def check_base(facts: AdapterFacts, base: BaseModel) -> None:

@@ -101,7 +101,7 @@ def shape_of(location: str, name: str) -> Shape | None:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(location)
+        config = AutoConfig.from_pretrained(location, trust_remote_code=False)
         return Shape(
             name,
             config.hidden_size,

@@ -130,7 +130,7 @@ def check_memory(run, say=print, free: float | None = None) -> None:
 
 def _sharers(device: str) -> int:
     """How many processes of the run share the memory: those of this machine on a CPU; each GPU has its own."""
-    return 1 if device == "cuda" else int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return 1 if device == "cuda" else int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 @contextmanager

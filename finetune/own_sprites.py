@@ -118,7 +118,7 @@ def _top_colour(completions: Sequence[list[dict]], palette: Palette) -> tuple[st
     """The colour with the most opaque pixels, and its share of them."""
     counts = np.zeros(len(palette), np.int64)
     for completion in completions:
-        grid = grid_text.read(completion[0]["content"], {palette.name: palette}).grid
+        grid = grid_text.sure(completion[0]["content"], palette, "dataset").grid
         counts += np.bincount(grid.ravel(), minlength=len(palette))
     top = int(counts[1:].argmax())
     return palette.colours[top], float(counts[1 + top] / max(1, counts[1:].sum()))

@@ -260,4 +260,5 @@ def _random_model(base: BaseModel, seed: int, dtype: str):
     from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
     set_seed(seed)
-    return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base.location), dtype=getattr(torch, dtype))
+    config = AutoConfig.from_pretrained(base.location, trust_remote_code=False)
+    return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))

@@ -15,6 +15,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from data_prep.errors import exit_code
+from data_prep.whole_files import alone
 
 
 def main(arguments: list[str]) -> int:
@@ -37,7 +38,7 @@ def train(arguments: list[str]) -> None:
         return
     run = load_run(config)
     check_memory(run)
-    with advised(run):
+    with advised(run), alone(folder.parent, config.training.process_index == 0):
         fit(run, folder)
 
 

@@ -9,21 +9,17 @@ is saved, generated with or evaluated elsewhere is the stock model.
 import math
 from collections.abc import Callable
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import torch
-from torch.distributed.fsdp import FSDPModule
 from torch.nn.functional import cross_entropy
-from transformers import TrainerState
-from transformers.trainer import TRAINER_STATE_NAME
 from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from data_prep.errors import InputError
 from finetune.adapter_folder import BITS
+from finetune.careful import Careful
 from finetune.cell_tokens import CellTokens
-from finetune.checkpoints import checkpoint, keep_newest, load_weights, seal
 from finetune.likelihood import causal_model
 
 IGNORED = -100
@@ -58,6 +54,8 @@ class RestrictedHead:
 
     def renumber(self, labels: torch.Tensor) -> torch.Tensor:
         """Labels of the whole vocabulary → labels of the restricted head; raises ValueError for one that it lacks."""
+        if self.linear.weight.device != labels.device:  # a sharded model reaches the device after this was built
+            self.linear, self.compact = self.linear.to(labels.device), self.compact.to(labels.device)
         compact = torch.where(labels == IGNORED, IGNORED, self.compact[labels.clamp(min=0)])
         if ((compact == IGNORED) & (labels != IGNORED)).any():
             raise ValueError("a label lies outside the restricted head; the dataset's palettes were not all given")
@@ -66,8 +64,6 @@ class RestrictedHead:
     def label_nats(self, model, inputs: dict) -> torch.Tensor:
         """(B, T − 1) −log p of every label, 0 where there is none. model: the wrapped one, whose forward syncs gradients."""
         rest = {key: value for key, value in inputs.items() if key not in ("labels", PIXELS)}
-        if self.linear.weight.device != inputs["labels"].device:  # a sharded model reaches the device after this was built
-            self.linear, self.compact = self.linear.to(inputs["labels"].device), self.compact.to(inputs["labels"].device)
         labels = self.renumber(inputs["labels"])[:, 1:]
         with self.swapped_in():
             logits = model(**rest, use_cache=False).logits[:, :-1]  # (B, T − 1, A): small, so nothing need be fused
@@ -141,11 +137,10 @@ class StepSampler(torch.utils.data.Sampler):
         return iter(steps.reshape(-1).tolist())
 
 
-class GridSFTTrainer(SFTTrainer):
+class GridSFTTrainer(Careful, SFTTrainer):
     """SFTTrainer whose steps use the restricted head, but for every `full_head_every`-th.
 
-    The choice hangs on the optimizer step alone, so that all processes and all micro-batches of a step agree. Training
-    stops with InputError at the first loss, gradient or weight that is not finite; no checkpoint of it is written.
+    The choice hangs on the optimizer step alone, so that all processes and all micro-batches of a step agree.
     """
 
     def __init__(self, *args, allowed_ids: np.ndarray, full_head_every: int, **kwargs):
@@ -153,21 +148,8 @@ class GridSFTTrainer(SFTTrainer):
         self.full_head_every = full_head_every
         self.restricted_head = RestrictedHead(self.accelerator.unwrap_model(self.model).get_base_model(), allowed_ids)
 
-    def train_from(self, folder: str | None) -> None:
-        """Trains from a checkpoint on, or from the start. The last one of a run only gives its weights: the stock loop looks
-        whether it is at the end after a step, so that it would take one too many."""
-        state = TrainerState.load_from_json(str(Path(folder) / TRAINER_STATE_NAME)) if folder else None
-        if state is None or state.global_step < state.max_steps:
-            self.train(resume_from_checkpoint=folder)
-            return
-        self.state = state
-        load_weights(self.accelerator.unwrap_model(self.model), Path(folder))
-
     def takes_full_head(self) -> bool:
         return self.state.global_step % self.full_head_every == self.full_head_every - 1
-
-    def create_model_card(self, *args, **kwargs) -> None:
-        """TRL's says nothing; the adapter's own is written at the end."""
 
     def _set_signature_columns_if_needed(self):
         super()._set_signature_columns_if_needed()
@@ -205,47 +187,6 @@ class GridSFTTrainer(SFTTrainer):
         told = torch.stack([(nats * pixels).sum(), pixels.sum()])
         total, count = self.accelerator.gather(told).view(-1, 2).sum(0).tolist()
         self._metrics["train"][BITS].append(total / count / math.log(2))
-
-    def training_step(self, model, inputs, num_items_in_batch=None):
-        loss = super().training_step(model, inputs, num_items_in_batch)
-        self._refuse(not torch.isfinite(loss), "loss")
-        return loss
-
-    def _get_grad_norm(self, model, grad_norm=None):
-        """Called right before each optimizer step; the norm is that of all processes. With fp16 its scaler skips such steps."""
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
-        self._refuse(self.accelerator.scaler is None and norm is not None and not math.isfinite(norm), "gradient")
-        return norm
-
-    def unshard(self) -> None:
-        """Under FSDP2 gives every process whole weights until the next forward of each layer; call it in all of them."""
-        for module in self.accelerator.unwrap_model(self.model).modules():
-            if isinstance(module, FSDPModule):
-                module.unshard()
-
-    def refuse_broken_weights(self) -> None:
-        """Raises InputError when a trained weight is not finite."""
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self._refuse(not all(bool(torch.isfinite(parameter).all()) for parameter in trained), "weights")
-
-    def _refuse(self, broken: bool, what: str) -> None:
-        if broken:
-            step = self.state.global_step + (what != "weights")
-            raise InputError(
-                f"step {step}: the {what} is no finite number; the last good checkpoint is kept. Lower learning_rate "
-                "or max_grad_norm, or look at the sprites of that step"
-            )
-
-    def _save_checkpoint(self, model, trial):
-        """Seals the checkpoint before an older one is given up, so that a kill at any moment leaves a whole one."""
-        self.refuse_broken_weights()
-        limit, self.args.save_total_limit = self.args.save_total_limit, None
-        super()._save_checkpoint(model, trial)
-        self.args.save_total_limit = limit
-        self.accelerator.wait_for_everyone()  # each process writes its own random state
-        if self.args.should_save:
-            seal(checkpoint(Path(self.args.output_dir), self.state.global_step))
-            keep_newest(Path(self.args.output_dir), limit, self.state.best_model_checkpoint)
 
 
 class GridCollator(DataCollatorForLanguageModeling):

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
     line.split("  #")[0].strip()
-    for block in re.findall(r"```sh\n(.*?)```", README, re.S)
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     for line in block.splitlines()
     if line.strip() and not line.startswith(("make ", ". .venv"))
 ]
@@ -130,7 +130,7 @@ def test_the_commands_run_in_their_order(place, tiny_qwen3):
 
 def test_the_python_runs(place, tiny_qwen3):
     """The snippets as they stand, but for the base model's name."""
-    for snippet in re.findall(r"```python\n(.*?)```", README, re.S):
+    for snippet in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
         snippet = snippet.replace('"HuggingFaceTB/SmolLM2-135M-Instruct"', repr(str(tiny_qwen3)))
         snippet = snippet.replace(f'load("{ADAPTER}")', f'load("{ADAPTER}", base={str(tiny_qwen3)!r})')
         done = run([sys.executable, "-c", snippet], place)

@@ -18,7 +18,7 @@ FILES = {"packs": 1024, "photographs": 32, "sheets": 8}  # in a part, about as m
 MOST_PARTS = 64  # … more where there would be more parts than this: each one opens its pack anew
 
 Dropped = Callable[[str, str], None]
-Part = Callable[[Dropped], Iterator[Picture]]
+Part = Callable[..., Iterator[Picture]]  # called with dropped=
 
 
 def parts(recipe: PrepareRecipe, number: int) -> list[Part]:

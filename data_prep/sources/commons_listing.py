@@ -205,10 +205,10 @@ def _object(answer: Answer) -> dict:
         raise Again(f"an answer that is no JSON but {tidy(answer.kind) or 'something'}") from error
     if not isinstance(found, dict):
         raise Again("an answer that is no JSON object")
-    error = found.get("error")
-    if not error:
+    fault = found.get("error")
+    if not fault:
         return found
-    code, info = (tidy(str(error.get(key))) for key in ("code", "info")) if isinstance(error, dict) else ("", tidy(str(error)))
+    code, info = (tidy(str(fault.get(key))) for key in ("code", "info")) if isinstance(fault, dict) else ("", tidy(str(fault)))
     if code in BUSY:
         raise Again(f"{code}: {info}", retry_after(answer.headers.get("retry-after")), busy=True)
     raise Refused(f"{code}: {info}")

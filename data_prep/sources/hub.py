@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from data_prep.curate import Picture
 from data_prep.errors import InputError
@@ -23,7 +24,7 @@ ABOUT = ("source", "licence", "license", "attribution", "author", "zone", "categ
 class _Table:
     """rows: one split after the other; image, words: columns, the second '' where there is none; names: of a class label."""
 
-    rows: object
+    rows: Any  # a sequence of dicts
     image: str
     words: str
     names: tuple[str, ...]

@@ -5,6 +5,7 @@ Convention: pictures beside a `metadata.jsonl` with one JSON object a line (`fil
 without that file, are labelled by their file name. Whatever cannot be used is reported to `dropped(name, reason)`.
 """
 
+import codecs
 import hashlib
 import io
 import json
@@ -19,6 +20,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from data_prep.bounded import MAX_LINE, filled_lines, in_bytes
 from data_prep.captions import CATEGORIES, ZONES
 from data_prep.curate import Picture, tidy
 from data_prep.errors import InputError
@@ -27,7 +29,9 @@ METADATA = "metadata.jsonl"
 SUFFIXES = frozenset({".png", ".apng", ".gif", ".webp", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff"})
 FORMATS = ("PNG", "GIF", "WEBP", "BMP", "JPEG", "TIFF")  # no format whose decoder runs another program
 MAX_BYTES = 16 * 2**20  # a picture's file
-MAX_METADATA_BYTES = 256 * 2**20
+MAX_METADATA_BYTES = 64 * 2**20
+MAX_FAULTS = 100_000  # lines of one metadata file that say nothing; then the others are not read
+MAX_DIGEST_BYTES = 256 * 2**20  # of a file, for the hash of a folder
 MAX_PIXELS = 2**22  # checked before a pixel is decoded; sprites have at most 64×64
 GROUP_CATEGORY = {"fish": "reef_fish"} | {category: category for category in CATEGORIES}
 
@@ -110,7 +114,7 @@ def content_digest(pack: Pack) -> str:
     for name in pack.names:
         digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
         try:
-            digest.update(hashlib.sha256(pack.read(name, MAX_METADATA_BYTES)).digest())
+            digest.update(hashlib.sha256(pack.read(name, MAX_DIGEST_BYTES)).digest())
         except Unusable as error:
             digest.update(str(error).encode("utf-8", "replace"))
     return digest.hexdigest()
@@ -130,6 +134,8 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS, read: Callable | None = No
                 if image.width * image.height > max_pixels:
                     raise Image.DecompressionBombError
                 return (read or to_rgba)(image), bool(getattr(image, "is_animated", False))
+    except Unusable:
+        raise
     except Image.DecompressionBombError as error:
         raise Unusable(f"decompression bomb: more than {max_pixels} pixels") from error
     except Image.UnidentifiedImageError as error:
@@ -157,26 +163,33 @@ def metadata_rows(pack: Pack, dropped: Dropped) -> dict[str, dict]:
     names = set(pack.names)
     for file in (name for name in pack.names if PurePosixPath(name).name == METADATA):
         try:
-            lines = pack.read(file, MAX_METADATA_BYTES).decode("utf-8-sig", "replace").split("\n")
+            data = pack.read(file, MAX_METADATA_BYTES).removeprefix(codecs.BOM_UTF8)
         except Unusable as error:
             dropped(file, str(error))
             continue
-        for number, line in enumerate(lines, 1):
+        faults = 0
+        for number, line in filled_lines(data):
+            if faults > MAX_FAULTS:
+                dropped(f"{file}:{number}", f"metadata: more than {MAX_FAULTS:,} faulty lines; the others are not read")
+                break
             if not line.strip():
                 continue
             name, row = _line(line, PurePosixPath(file).parent)
             reason = row if isinstance(row, str) else _misplaced(name, names, rows)
             if reason:
                 dropped(f"{file}:{number}", reason)
+                faults += 1
             else:
                 rows[name] = row
     return rows
 
 
-def _line(line: str, folder: PurePosixPath) -> tuple[str, dict | str]:
+def _line(line: bytes, folder: PurePosixPath) -> tuple[str, dict | str]:
     """(path in the pack, the line's object), or ('', reason)."""
+    if len(line) > MAX_LINE:
+        return "", f"metadata: a line of more than {in_bytes(MAX_LINE)}"
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return "", "metadata: not JSON"
     if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
@@ -275,7 +288,7 @@ def opened(path: Path, dropped: Dropped) -> Iterator[Pack]:
         yield _folder(path, dropped)
     elif not path.exists():
         raise InputError(f"{path}: no such folder or zip; give the path of a pack")
-    elif not zipfile.is_zipfile(path):
+    elif not (path.is_file() and zipfile.is_zipfile(path)):
         raise InputError(f"{path}: neither a folder nor a zip; give a folder of pictures or a zip of them")
     else:
         try:

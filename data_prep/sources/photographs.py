@@ -21,6 +21,7 @@ from data_prep.sources.packs import Dropped, Unusable
 
 MAX_BYTES = 64 * 2**20  # a photograph's file
 MAX_PIXELS = 2**26  # in its header, checked before a pixel is decoded: 67 megapixels
+MAX_CLEAR_PIXELS = 2**25  # of one with a palette or transparency, which is shrunk by way of a second one of its size
 WORKING_SIDE = 768  # pixels of the longer side to which a photograph is shrunk at once
 CUT_OUT = 0.02  # of the pixels transparent: the background is gone already
 METHOD = 1  # counts up when the same photograph would give another sprite
@@ -84,6 +85,8 @@ def _upright(image) -> np.ndarray:
     """A PIL image → (H, W, 4) uint8 as it is to be looked at, shrunk while it is read where its format can."""
     from PIL import Image, ImageOps
 
+    if image.mode in ("1", "P", "PA", "LA", "La", "RGBA", "RGBa") and image.width * image.height > MAX_CLEAR_PIXELS:
+        raise Unusable(f"decompression bomb: more than {MAX_CLEAR_PIXELS} pixels with a palette or transparency")
     small = image.convert("RGBA") if image.mode in ("1", "P", "PA", "LA") else image  # these shrink without averaging
     small.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
     return packs.to_rgba(ImageOps.exif_transpose(small))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from data_prep.bounded import first_line, read_json
 from data_prep.errors import InputError
 from eval.baseline.model_folder import UNFINISHED, put_back, staged
 
@@ -35,15 +36,15 @@ def load_checkpoint(folder: Path, model: torch.nn.Module, averaged: dict, optimi
     from safetensors.torch import load_file
 
     try:
-        state, tensors = json.loads((folder / STATE).read_text()), load_file(folder / TENSORS)
+        state, tensors = read_json(folder / STATE), load_file(folder / TENSORS)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 parameter.copy_(tensors[f"model.{name}"])
                 averaged[name].copy_(tensors[f"averaged.{name}"])
                 kinds = ("step", "exp_avg", "exp_avg_sq")  # all on the device: a fused optimiser reads the step there too
                 optimiser.state[parameter] = {kind: tensors[f"{kind}.{name}"].to(parameter.device) for kind in kinds}
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder}: damaged: {str(error).splitlines()[0]}; remove it to go on at the one before") from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{folder}: damaged: {first_line(error)}; remove it to go on at the one before") from error
     return state
 
 

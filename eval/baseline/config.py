@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from data_prep.bounded import first_line, read_yaml
 from data_prep.errors import InputError
 from eval.metrics.critics import read_facts
 
@@ -99,13 +100,11 @@ def check_keys(keys, valid: Sequence[str], where: str) -> None:
 
 def read_recipe(path: Path, changes: Sequence[str] = ()) -> TrainRecipe:
     """changes: 'key=value' or 'shape.key=value', values as in YAML. Raises InputError in one line."""
+    keys = read_yaml(path)
     try:
-        keys = yaml.safe_load(path.read_text())
         given = [(name, yaml.safe_load(value)) for name, _, value in (change.partition("=") for change in changes)]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"recipe {path}: cannot be read as YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(keys, dict):
-        raise InputError(f"recipe {path}: must be a mapping of keys to values")
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"--set: cannot be read as YAML: {first_line(error)}") from error
     for name, value in given:
         if name.startswith("shape."):
             keys["shape"] = (keys.get("shape") or {}) | {name.removeprefix("shape."): value}

@@ -53,8 +53,8 @@ class SpriteTransformerGenerator:
             raise InputError(f"{self.name}: mode {mode!r}: a sprite transformer writes grids only, take {GRAMMAR!r}")
         for request in requests:
             self.refuse(request)
-        for _, alike in groupby(requests, key=lambda r: (r.height, r.width)):
-            alike = list(alike)
+        for _, group in groupby(requests, key=lambda r: (r.height, r.width)):
+            alike = list(group)
             for start in range(0, len(alike), batch_size):
                 yield from self._answer_batch(alike[start : start + batch_size], sampling)
 
@@ -94,8 +94,8 @@ class SpriteTransformerGenerator:
         for request, sprite in zip(requests, sprites, strict=True):
             self.refuse(replace(request, height=sprite.height, width=sprite.width, palette=sprite.palette))
         pairs = list(zip(requests, sprites, strict=True))
-        for _, alike in groupby(pairs, key=lambda pair: pair[1].grid.shape):
-            alike = list(alike)
+        for _, group in groupby(pairs, key=lambda pair: pair[1].grid.shape):
+            alike = list(group)
             told = np.array([self.conditions.ids(request.caption, request.tags) for request, _ in alike]).reshape(len(alike), -1)
             for found, (_, sprite) in zip(bits(self.model, np.stack([s.grid for _, s in alike]), told), alike, strict=True):
                 yield Likelihood(float(found), sprite.grid.size, 1.0, 1.0, 1.0)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from data_prep.bounded import first_line, read_json
 from data_prep.errors import InputError
 from data_prep.pairs import file_hash
 from data_prep.palette import Palette
@@ -53,6 +54,7 @@ def save_model(folder: Path, weights: Mapping, shape, conditions: Conditions, pa
 
 def load_model(folder: Path):
     """(SpriteTransformer, Conditions, Palette, ModelFacts). Raises InputError when a file is missing, torn or not of a piece."""
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -62,10 +64,15 @@ def load_model(folder: Path):
     try:
         conditions = Conditions(**about["conditions"])
         facts = ModelFacts(**about["facts"] | {"sizes": tuple(map(tuple, about["facts"]["sizes"]))})
-        model = SpriteTransformer(SpriteTransformerConfig(**about["shape"]))
-        model.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"sprite transformer {folder}: damaged: {str(error).splitlines()[0]}; train it again") from error
+        shape, weights = SpriteTransformerConfig(**about["shape"]), load_file(folder / WEIGHTS)
+        with torch.device("meta"):  # takes no memory, whatever the shape is
+            stated = {name: tuple(value.shape) for name, value in SpriteTransformer(shape).state_dict().items()}
+        if stated != {name: tuple(value.shape) for name, value in weights.items()}:
+            raise ValueError("its weights have another shape than it states")
+        model = SpriteTransformer(shape)
+        model.load_state_dict(weights)
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"sprite transformer {folder}: damaged: {first_line(error)}; train it again") from error
     if palette.hash != facts.palette_hash or len(palette) != model.config.entries:
         raise InputError(f"sprite transformer {folder}: {PALETTE} is not the palette that it was trained in; put that back")
     return model.eval(), conditions, palette, facts
@@ -74,7 +81,7 @@ def load_model(folder: Path):
 def read_config(folder: Path) -> dict:
     """config.json, once its weights are seen to be the ones that it names. Raises InputError."""
     try:
-        about = json.loads((folder / CONFIG).read_text())
+        about = read_json(folder / CONFIG)
         whole = about["weights_sha256"] == file_hash(folder / WEIGHTS)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"sprite transformer {folder}: {CONFIG} or {WEIGHTS} is missing or damaged: {error!r}") from error

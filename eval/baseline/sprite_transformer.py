@@ -22,6 +22,9 @@ RASTER, GRID = "raster", "grid"
 SHORT = 512  # tokens; beyond, the scores of a batch take too much memory
 
 
+MOST, MOST_LAYERS = 2**16, 256  # of a shape's numbers: a file may state any
+
+
 @dataclass(frozen=True)
 class SpriteTransformerConfig:
     """Shape of the network. classes: for each condition slot its number of values, 'unstated' not counted.
@@ -46,8 +49,9 @@ class SpriteTransformerConfig:
     def __post_init__(self):
         object.__setattr__(self, "classes", tuple(self.classes))
         for key, value in vars(self).items():
-            if key not in ("classes", "positions") and (type(value) is not int or value < 1):
-                raise InputError(f"{key}: {value!r}; it takes a whole number from 1")
+            most = MOST_LAYERS if key == "layers" else MOST
+            if key not in ("classes", "positions") and (type(value) is not int or not 1 <= value <= most):
+                raise InputError(f"{key}: {value!r}; it takes a whole number from 1 to {most}")
         if self.positions not in (RASTER, GRID):
             raise InputError(f"positions: {self.positions!r}; it takes {RASTER} or {GRID}")
         if self.heads % self.kv_heads:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError, exit_code
 from data_prep.sprite import Sprite
+from data_prep.whole_files import alone
 
 LOG, MODEL, BEST_BY_LOSS, BEST_BY_GUIDE = "training_log.jsonl", "model", "best-by-loss", "best-by-guide"
 Guide = Callable[[Sequence[Sprite], Sequence[str]], float]  # drawings and the categories asked for → higher is better
@@ -237,6 +238,11 @@ def train(recipe, guide: Guide | None = None) -> None:
 
     quieten()
     training = Training(recipe, guide)
+    with alone(training.out, training.accelerator.is_main_process):
+        _run(training, recipe)
+
+
+def _run(training: Training, recipe) -> None:
     training.resume()
     say = training.accelerator.print
     say(f"{training.out}: {sum(v.numel() for v in training.core.parameters()):,} parameters, at step {training.step}")

@@ -74,10 +74,10 @@ def _families(critic: Critic, held_out: Sequence[Sprite], opinions: Opinions, se
     others = another_subject(held_out)
     kept = [i for i, other in enumerate(others) if other is not None and asked[i] in critic.categories]
     if kept:
-        wanted, bad = [asked[i] for i in kept], critic.opinions([others[i] for i in kept])
+        wanted, found = [asked[i] for i in kept], critic.opinions([others[i] for i in kept])
         good = (opinions.quality * opinions.asked(critic.categories, asked))[kept]
-        score = bad.quality * bad.asked(critic.categories, wanted)
-        row = _row([held_out[i] for i in kept], good, score, bad.quality, seed)
+        score = found.quality * found.asked(critic.categories, wanted)
+        row = _row([held_out[i] for i in kept], good, score, found.quality, seed)
         rows.append({"family": ANOTHER_SUBJECT, "group": "unseen", **row})
     return rows
 

@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -105,7 +106,7 @@ class Critic:
     """A trained network with what it was taught. `facts` is its entry in critics.json: hash, families, confusions …"""
 
     name: str
-    network: object
+    network: Any  # torch.nn.Module
     categories: tuple[str, ...]
     zones: tuple[str, ...]
     sizes: tuple[int, ...]  # sides of the squares that it was taught

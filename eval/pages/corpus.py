@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
+from data_prep.bounded import first_line
 from data_prep.captions import CATEGORIES, ZONES
 from data_prep.errors import InputError
 from data_prep.grid_text import GridError, read
@@ -13,6 +14,7 @@ from data_prep.palette import Palette, load
 from data_prep.sprite import Sprite
 
 NO_LABEL = "none"
+_WORDS = ("id", "name", "caption_full", "source", "licence")
 COLUMNS = ("id", "name", "caption_full", "zone", "category", "tags", "source", "licence", "height", "width", "completion")
 
 
@@ -126,12 +128,16 @@ def _pictures(file: Path) -> Iterable[Picture]:
             raise InputError(f"{file}: no column {missing[0]!r}, which decisions are kept by; {again}")
         batches = pq.ParquetFile(file).iter_batches(columns=list(COLUMNS))
         return [_picture(row) for batch in batches for row in batch.to_pylist() if row["name"]]
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{file}: cannot be read ({str(error).splitlines()[0][:80]}); {again}") from error
+    except (OSError, pa.ArrowException, ValueError, RecursionError, KeyError, IndexError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{file}: cannot be read ({first_line(error)[:80]}); {again}") from error
 
 
 def _picture(row: dict) -> Picture:
     tags = json.loads(row["tags"] or "{}")
+    if not all(isinstance(row[key], int) for key in ("height", "width")) or not all(isinstance(row[key], str) for key in _WORDS):
+        raise ValueError("a column of another type")
     kin = tuple(str(tags.get(key, "")) for key in ("kind", "plan", "label"))
     cell = row["zone"] or NO_LABEL, row["category"] or NO_LABEL
     size, text = (row["height"], row["width"]), row["completion"][0]["content"]

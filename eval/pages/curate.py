@@ -67,7 +67,9 @@ def routes(corpus: Corpus, decisions: Decisions) -> APIRouter:
             "pictures": [
                 {
                     **{key: getattr(picture, key) for key in ("id", "name", "caption", "source", "licence")},
-                    **{"number": number, "palette": sprite.palette.hash, "pixels": sprite.grid.tolist()},
+                    "number": number,
+                    "palette": sprite.palette.hash,
+                    "pixels": sprite.grid.tolist(),
                 }
                 for number, picture, sprite in shown
             ],

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
+from data_prep.bounded import filled_lines
 from data_prep.choice import NONE, decision_of
 from data_prep.errors import InputError
 
@@ -85,8 +86,9 @@ class Decisions:
             raise InputError(f"{self.path}: cannot be read ({error.strerror})") from error
         whole = added[: added.rfind(b"\n") + 1]  # the rest is being written, or was torn
         self._read += len(whole)
-        for line in filter(bytes.strip, whole.split(b"\n")):
-            self._take(line)
+        for _, line in filled_lines(whole):
+            if line.strip():
+                self._take(line)
 
     def _take(self, line: bytes) -> None:
         found = decision_of(line)

@@ -91,7 +91,8 @@ class Guard:
             raise Refused(403, "this server answers to its own pages only")
         name = cookie_name(scope)
         given = parse_qs(scope["query_string"].decode("latin-1")).get(KEY, [""])[0]
-        is_local = scope["raw_path"].startswith(b"/") and not scope["raw_path"].startswith(b"//")
+        path = scope["raw_path"]
+        is_local = path.startswith(b"/") and not path.startswith(b"//") and b"\\" not in path  # browsers take /\host for //host
         if scope["method"] == "GET" and is_local and self._is_token(given):
             return f"{name}={self.token}; Path=/; HttpOnly; SameSite=Lax".encode()
         if not any(self._is_token(value) for value in _cookies(headers.get(b"cookie", b""), name)):

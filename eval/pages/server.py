@@ -32,6 +32,7 @@ from eval.pages.strict import in_words
 _FOLDER = Path(__file__).parent
 HOST = "127.0.0.1"
 MAX_CONNECTIONS = 128
+MAX_SILENT = 96  # of them, which ask for nothing
 HEADER_SECONDS = 10.0  # a connection that has not asked for anything by then is closed
 IDLE_SECONDS = 15  # between two requests of one connection
 MAX_HEADER_BYTES = 16 * 1024
@@ -71,13 +72,19 @@ def create_app(pages: Sequence[Page], token: str | None = None) -> Guard:
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with a deadline for the head of a request, so that silent or slow clients do not fill the places."""
+    """uvicorn's HTTP/1.1 with a deadline for the head of a request, so that silent or slow clients do not fill the places.
+
+    Where they come faster than that, the one that has been silent longest makes room.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport) -> None:
         super().connection_made(transport)
         self._watch()
+        silent = [one for one in self.connections if one._deadline is not None and not one.transport.is_closing()]
+        if len(silent) > MAX_SILENT:
+            min(silent, key=lambda one: one._deadline.when()).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

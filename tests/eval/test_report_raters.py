@@ -61,7 +61,7 @@ def test_votes_on_drawings_that_are_gone_are_left_out(folder, tmp_path):
     score_blobs(other)
     ratings = Ratings(other / "ratings.sqlite")
     ratings.enter("ann", "person")
-    pair = Pair(new_uid(), sorted({request for request, _ in texts(other)})[0], "a", "0" * 64, "b", "1" * 64)
+    pair = Pair(new_uid(), min(request for request, _ in texts(other)), "a", "0" * 64, "b", "1" * 64)
     ratings.show("ann", pair)
     ratings.vote("ann", pair.uid, LEFT, 1.0)
     ratings.close()

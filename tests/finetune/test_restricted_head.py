@@ -29,7 +29,7 @@ def tokens(tiny_qwen3):
     return CellTokens(load_tokenizer(resolve(str(tiny_qwen3))))
 
 
-@pytest.fixture()
+@pytest.fixture
 def model(tiny_qwen3):
     return AutoModelForCausalLM.from_pretrained(tiny_qwen3, dtype=torch.float32)
 

@@ -18,10 +18,8 @@ def steps_of(sampler: StepSampler, processes: int, batch: int, accumulated: int)
     """The sprites of each optimizer step, as accelerate hands the batches to the processes."""
     batches = torch.utils.data.BatchSampler(sampler, batch, drop_last=False)
     shards = [list(BatchSamplerShard(batches, processes, index)) for index in range(processes)]
-    found = []
-    for start in range(0, len(shards[0]), accumulated):
-        found.append(sorted(i for shard in shards for part in shard[start : start + accumulated] for i in part))
-    return found
+    starts = range(0, len(shards[0]), accumulated)
+    return [sorted(i for shard in shards for part in shard[start : start + accumulated] for i in part) for start in starts]
 
 
 @settings(max_examples=40, deadline=None)

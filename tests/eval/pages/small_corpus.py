@@ -17,9 +17,16 @@ def rows(sprites: Sequence[Sprite]) -> list[dict]:
     """One row a sprite, named 'reef/0.png', 'reef/1.png', …"""
     return [
         {
-            **{"id": sprite.id, "name": f"reef/{number}.png", "caption_full": sprite.caption, "source": sprite.source},
-            **{"zone": sprite.tags["zone"], "category": sprite.tags["category"], "tags": json.dumps(dict(sprite.tags))},
-            **{"licence": sprite.licence, "height": sprite.height, "width": sprite.width},
+            "id": sprite.id,
+            "name": f"reef/{number}.png",
+            "caption_full": sprite.caption,
+            "source": sprite.source,
+            "zone": sprite.tags["zone"],
+            "category": sprite.tags["category"],
+            "tags": json.dumps(dict(sprite.tags)),
+            "licence": sprite.licence,
+            "height": sprite.height,
+            "width": sprite.width,
             "completion": [{"role": "assistant", "content": encode(sprite.grid, sprite.palette)}],
         }
         for number, sprite in enumerate(sprites)

@@ -1,0 +1,669 @@
+"""Fuzzing of every reader of strangers' files: hypothesis changes good ones, and nothing but the documented refusal may come of it.
+
+    python tests/fuzz.py [--minutes 10] [--seed 1] [--only WORDS] [--out docs/hardening-fuzz.json]
+
+Each reader gets its minutes in a process of its own. `tests/test_fuzz.py` does the same for a moment.
+"""
+
+# ruff: noqa: E501 (tables of examples)
+import argparse
+import contextlib
+import gc
+import io
+import json
+import os
+import random
+import resource
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from data_prep.errors import InputError
+
+MOST_SECONDS, MOST_MB = 1.0, 500
+BATCH = 200  # examples between two looks at the clock
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """A reader's run. slowest: CPU seconds of an example; mb: of memory, more than before the first; finds: what went wrong."""
+
+    reader: str
+    seed: int
+    minutes: float
+    examples: int
+    refused: int
+    slowest: float
+    mb: float
+    finds: list[str]
+
+
+# --- what is made ---------------------------------------------------------------------------------------------------
+
+WORDS = st.sampled_from(
+    [
+        "grid",
+        "palette",
+        "reef64",
+        "name",
+        "frames",
+        "file_name",
+        "../x",
+        "<b>",
+        "\x1b[31m",
+        "\u202e",
+        "\0",
+        "\ud800",
+        "",
+        "9" * 5000,
+    ]
+)
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.integers(-3, 70), st.floats(), st.text(max_size=8), WORDS,
+    st.sampled_from([1e308, -1, 2**63, 10**400, "1e999", [[]] * 100]),
+)  # fmt: skip
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(WORDS | st.text(max_size=4), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@st.composite
+def changed_json(draw, good: tuple[dict, ...]):
+    """A good object with values exchanged, removed or added at some places, as text."""
+    data = json.loads(json.dumps(draw(st.sampled_from(good))))
+    for _ in range(draw(st.integers(0, 4))):
+        place = data
+        while isinstance(place, dict | list) and place and draw(st.booleans()):
+            inner = (
+                place[draw(st.sampled_from(sorted(place)))]
+                if isinstance(place, dict)
+                else place[draw(st.integers(0, len(place) - 1))]
+            )
+            if not isinstance(inner, dict | list):
+                break
+            place = inner
+        if isinstance(place, dict):
+            key = draw(st.sampled_from(sorted(place)) | st.text(max_size=4)) if place else draw(WORDS)
+            place[key] = draw(VALUES)
+        elif isinstance(place, list):
+            place[draw(st.integers(0, len(place))) :] = [draw(VALUES)]
+    return json.dumps(data)
+
+
+@st.composite
+def changed_bytes(draw, good: tuple[bytes, ...]) -> bytes:
+    """Good bytes cut, flipped, doubled and filled."""
+    data = bytearray(draw(st.sampled_from(good)))
+    for _ in range(draw(st.integers(0, 6))):
+        at = draw(st.integers(0, max(0, len(data) - 1)))
+        how = draw(st.sampled_from(["flip", "number", "cut", "insert", "double", "fill"]))
+        if how == "flip" and data:
+            data[at] ^= 1 << draw(st.integers(0, 7))
+        elif how == "number":
+            data[at : at + 4] = draw(st.sampled_from([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\1\0\0"]))
+        elif how == "cut":
+            del data[at : at + draw(st.integers(1, 200))]
+        elif how == "insert":
+            data[at:at] = draw(st.binary(max_size=20))
+        elif how == "double":
+            data[at:at] = data[at : at + draw(st.integers(1, 100))]
+        else:
+            data[at : at + 16] = bytes([draw(st.integers(0, 255))]) * draw(st.integers(0, 300))
+    return bytes(data)
+
+
+@st.composite
+def changed_text(draw, good: tuple[str, ...]) -> str:
+    return draw(changed_bytes(tuple(text.encode("utf-8", "surrogatepass") for text in good))).decode(
+        "utf-8", draw(st.sampled_from(["replace", "surrogateescape"]))
+    )
+
+
+def jsonl(good: tuple[dict, ...]) -> SearchStrategy[bytes]:
+    line = changed_json(good) | st.sampled_from(["{", "", "[" * 3000, "\x00", "\u2028", "null", "NaN"])
+    return st.lists(line, max_size=5).map(lambda lines: "\n".join(lines).encode()) | changed_bytes(
+        tuple(json.dumps(row).encode() for row in good)
+    )
+
+
+# --- good ones ------------------------------------------------------------------------------------------------------
+
+
+@cache
+def pictures() -> tuple[bytes, ...]:
+    from hostile.case import drawing, saved
+
+    kinds = (
+        ("RGBA", "PNG"),
+        ("P", "PNG"),
+        ("P", "GIF"),
+        ("RGB", "WEBP"),
+        ("RGB", "BMP"),
+        ("RGB", "JPEG"),
+        ("CMYK", "JPEG"),
+        ("RGBA", "TIFF"),
+        ("1", "PNG"),
+    )
+    return tuple(saved(drawing(mode, (16, 16)), kind) for mode, kind in kinds)
+
+
+@cache
+def zips() -> tuple[bytes, ...]:
+    from hostile.case import zipped
+
+    metadata = json.dumps({"file_name": "a/b.png", "label": "a crab"})
+    return (zipped(("a/b.png", pictures()[0]), ("metadata.jsonl", metadata), ("c.gif", pictures()[2])),)
+
+
+@cache
+def completions() -> tuple[str, ...]:
+    from itertools import islice
+
+    from data_prep.grid_text import encode
+    from data_prep.palette import Palette
+    from data_prep.sources import procedural
+
+    sprites = list(islice(procedural.sprites(1, 8), 3))
+    free = Palette("free", sprites[0].palette.colours)
+    other = [
+        '```json\n{"palette": ["#fff", "red", [1, 2, 3]], "grid": [[0, 1], [2, -1]]}\n```',
+        '{"palette":["000000","ffffff"],"grid":"0101 1010 0101 1010"}',
+    ]
+    return (*(encode(s.grid, s.palette) for s in sprites), encode(sprites[0].grid, free), *other)
+
+
+FRAME = {
+    "filename": "a",
+    "frame": {"x": 0, "y": 0, "w": 8, "h": 8},
+    "rotated": False,
+    "spriteSourceSize": {"x": 0, "y": 0},
+    "sourceSize": {"w": 8, "h": 8},
+}
+META = {
+    "image": "sheet.png",
+    "size": {"w": 16, "h": 16},
+    "frameTags": [{"name": "t", "from": 0, "to": 1}],
+    "slices": [{"name": "s", "keys": [{"bounds": {"x": 0, "y": 0, "w": 4, "h": 4}}]}],
+}
+DESCRIPTIONS = (
+    {"frames": [FRAME, {**FRAME, "frame": {"x": 8, "y": 0, "w": 8, "h": 8}}], "meta": META},
+    {"frames": {"a": FRAME}, "meta": META},
+    {"textures": [{"image": "sheet.png", "frames": [FRAME]}]},
+)
+ATLAS = "sheet.png\nsize: 16,16\nfilter: Nearest,Nearest\na\n  rotate: false\n  xy: 0, 0\n  size: 8, 8\n  orig: 8, 8\n  offset: 0, 0\n  index: 1\nb\n  bounds: 8,0,8,8\n  offsets: 0,0,8,8\n"
+PAGE = '<html><head><link rel="canonical" href="https://opengameart.org/x"></head><div class="field-name-title">A</div><div class="field-name-field-art-licenses">CC-BY 3.0</div></html>'
+CREDITS = "Title: Crabs\nAuthor(s): Ann\nURL: http://x\nLicence: CC-BY-SA 4.0 or CC0, https://creativecommons.org/licenses/by/4.0"
+PALETTES = {
+    ".gpl": ("GIMP Palette\nName: x\nChannels: RGBA\n# c\n1 2 3 255 red\n4 5 6 0 no\n",),
+    ".hex": ("ffffff\n000000\n#87ceeb\n",),
+    ".json": ('{"name": "x", "colours": ["000000", "ffffff"], "ramps": {"a": [1, 2]}}',),
+}
+RECIPES = {
+    "prepare": 'name: x\nsources:\n- {kind: procedural, count: 6, seed: 1}\n- {kind: packs, path: x, licences: [CC0-1.0]}\nsizes: [16]\ntasks: {draw: 1}\nlimit: 3\n',
+    "run": "name: x\ndataset: d\ngenerators: {a: {adapter: x}, b: {base: y, shots: 1}}\nroles: {adapter: a}\nprompts: 5\ntemperature: 1.0\n",
+    "transformer": "dataset: d\noutput_dir: o\nsteps: 10\nshape: {width: 8}\nlearning_rate: 2e-3\n",
+}  # fmt: skip
+ROW = {
+    "request_id": "r0",
+    "generator": "a",
+    "mode": "grammar",
+    "kind": "model",
+    "height": 8,
+    "width": 8,
+    "text": '{"palette":"reef64","grid":["0000","0000","0000","0000"]}',
+    "seconds": 1.0,
+}
+VOTE = {
+    "uid": "u",
+    "request_id": "r",
+    "left_maker": "a",
+    "left_drawing": "b",
+    "right_maker": "c",
+    "right_drawing": "d",
+    "repeats": None,
+    "rater": "Ann",
+    "kind": "person",
+    "answer": "left",
+    "seconds": 1.0,
+    "at": "2026",
+}
+FACTS = {
+    "name": "a",
+    "base_hub_id": "x/y",
+    "base_sha256": "s",
+    "recipe_hash": "r",
+    "dataset_hash": "d",
+    "palette_hash": "p",
+    "sizes": [[16, 16]],
+    "tasks": ["draw"],
+    "sprites_seen": 1,
+    "licences": ["CC0"],
+    "attributions": ["A"],
+}
+LORA = {
+    "peft_type": "LORA",
+    "r": 8,
+    "lora_alpha": 16,
+    "target_modules": ["q_proj"],
+    "rank_pattern": {},
+    "bias": "none",
+    "use_dora": False,
+}
+SOURCE = {
+    "model_name": "m",
+    "grid": [[0, 1], "01"],
+    "palette": ["#fff", "red"],
+    "height": 2,
+    "width": 2,
+    "cost": 0.1,
+    "is_appropriate": True,
+}
+
+
+# --- the readers ----------------------------------------------------------------------------------------------------
+
+FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
+
+
+def written(name: str, data: bytes | str) -> Path:
+    path = FOLDER / name
+    path.write_bytes(data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape"))
+    return path
+
+
+def strict(text: str) -> None:
+    from data_prep.grid_text import GridError, encode, read
+
+    found = read(text)
+    assert isinstance(found, GridError) or read(encode(found.grid, found.palette)) == found
+
+
+def lenient(text: str) -> None:
+    from data_prep.lenient import read_leniently
+    from eval.metrics.validity import parse
+
+    read_leniently(text)
+    assert (parse(text, {}, (8, 8)).cause or "").isprintable()
+
+
+def answers(text: str) -> None:
+    from eval.bench import answers
+
+    answers.picture_of(answers.read(text))
+
+
+def palette(given: tuple[str, bytes]) -> None:
+    from data_prep.palette import load
+
+    load(written(f"p{given[0]}", given[1]))
+
+
+def picture(data: bytes) -> None:
+    from data_prep.sources import packs, photographs
+    from eval.pictures import read_picture
+
+    for decode in (packs.decode, photographs.decode):
+        with contextlib.suppress(packs.Unusable):
+            assert decode(data)[0].shape[2] == 4
+    read_picture(written("p.png", data))
+
+
+def pack(data: bytes) -> None:
+    from data_prep.sources import packs
+
+    list(packs.pictures(written("pack.zip", data)))
+
+
+def metadata(data: bytes) -> None:
+    """The picture itself must come through, whatever is said of it."""
+    from data_prep.sources import packs
+
+    rows = packs.metadata_rows(packs.Pack(["metadata.jsonl", "a.png"], lambda name, limit: data), lambda name, why: None)
+    for row in rows.values():
+        packs.unwanted(row, ["CC0-1.0"], ["s"])
+        packs.labelled("a.png", _clear(), row, "a", "pack")
+
+
+@cache
+def _clear():
+    import numpy as np
+
+    return np.zeros((8, 8, 4), np.uint8)
+
+
+def sheet(given: tuple[str, str]) -> None:
+    from data_prep.sources import sheets
+
+    folder = FOLDER / "sheet"
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    (folder / "sheet.png").write_bytes(pictures()[0])
+    (folder / given[0]).write_bytes(given[1].encode("utf-8", "surrogateescape"))
+    list(sheets.pictures(folder))
+
+
+def prepare_recipe(text: str) -> None:
+    from data_prep.recipe import PrepareRecipe
+
+    json.dumps(PrepareRecipe.from_yaml(written("r.yaml", text)).to_json())
+
+
+def run_recipe(text: str) -> None:
+    from eval.run_recipe import read_recipe
+
+    read_recipe(written("r.yaml", text))
+
+
+def transformer_recipe(text: str) -> None:
+    from eval.baseline.config import read_recipe
+
+    read_recipe(written("r.yaml", text))
+
+
+def run_folder(data: bytes) -> None:
+    from eval import run_folder
+    from eval.metrics.validity import parse
+
+    path = written("rows.jsonl", data)
+    for check in (run_folder.check_drawing, run_folder.check_reference, run_folder.check_likelihood, run_folder.check_log):
+        for row in run_folder.read_rows(path, check).rows:
+            parse(row.get("text"), {}, None)
+    run_folder.read_json(path)
+
+
+def npz(data: bytes) -> None:
+    from eval.run_folder import read_training
+
+    written("training.npz", data)
+    read_training(FOLDER, 64)
+
+
+def votes(data: bytes) -> None:
+    """What is taken in comes out as it was, and is as it was when it is taken in again."""
+    from eval.ratings import Ratings
+
+    ratings = Ratings(Path(":memory:"))
+    try:
+        path = written("votes.jsonl", data)
+        told = ratings.take_in(path, lambda vote: True)
+        assert ratings.export(FOLDER / "out.jsonl") == told["added"]
+        assert ratings.take_in(FOLDER / "out.jsonl", lambda vote: True)["known"] == told["added"]
+    finally:
+        ratings.close()
+
+
+def ratings_file(data: bytes) -> None:
+    from eval.ratings import KINDS, Ratings
+
+    for rest in FOLDER.glob("ratings.sqlite*"):
+        rest.unlink()
+    ratings = Ratings(written("ratings.sqlite", data))
+    try:
+        ratings.raters()
+        for kind in KINDS:
+            ratings.votes(kind)
+        ratings.export(FOLDER / "out.jsonl")
+    finally:
+        ratings.close()
+
+
+@cache
+def bases() -> tuple[bytes, ...]:
+    from eval.ratings import Ratings
+
+    ratings = Ratings(FOLDER / "good.sqlite")
+    ratings.take_in(written("votes.jsonl", json.dumps(VOTE)), lambda vote: True)
+    ratings.close()
+    with contextlib.closing(sqlite3.connect(FOLDER / "good.sqlite")) as base:
+        base.execute("PRAGMA journal_mode = DELETE")
+    return ((FOLDER / "good.sqlite").read_bytes(),)
+
+
+def curation(data: bytes) -> None:
+    """`prepare` and the page make the same of whole lines."""
+    from data_prep.choice import Choice
+    from data_prep.recipe import PrepareRecipe
+    from eval.pages.decisions import Decisions
+
+    path = written("c.jsonl", data + b"\n")
+    recipe = PrepareRecipe("x", ({"kind": "packs", "path": "x"},), (16,), curation=str(path))
+    page = {name for name, decision in Decisions(path).by_name().items() if decision == "reject"}
+    assert page == Choice.of(recipe).rejected
+
+
+def adapter(text: str) -> None:
+    from finetune.adapter_folder import FACTS, AdapterFacts, model_card
+    from finetune.lora_config import fault
+
+    written(FACTS, text)
+    facts = AdapterFacts.load(FOLDER)
+    measured = {"bits_per_pixel": 1.0, "sprites": 1}
+    model_card(facts, {"before": measured, "after": measured, "seed": 1})
+    data = json.loads(text)
+    if isinstance(data, dict):
+        with contextlib.suppress(AttributeError, TypeError):  # which `check_files` turns into a refusal
+            fault(data)
+
+
+def told(text: str) -> None:
+    """What a PNG says of how it was drawn."""
+    from hostile.case import drawing
+    from PIL.PngImagePlugin import PngInfo
+
+    from eval.redraw import read_how
+
+    said = json.loads(text)
+    info = PngInfo()
+    for key, value in said.items() if isinstance(said, dict) else ():
+        with contextlib.suppress(UnicodeEncodeError, ValueError):
+            info.add_itxt(key[:79] or "k", (value if isinstance(value, str) else json.dumps(value)).replace("\0", ""))
+    data = io.BytesIO()
+    drawing().save(data, "PNG", pnginfo=info)
+    read_how(written("told.png", data.getvalue()))
+
+
+TOLD = {
+    "caption": "a",
+    "seed": "1",
+    "index": "0",
+    "given": '["....","....","....","...."]',
+    "together": "0-3",
+    "palette": '{"name": "x", "colours": ["000000"]}',
+}
+
+
+def source_results(data: bytes) -> None:
+    from eval.bench import source_results
+
+    for result in source_results.load(str(written("s.jsonl", data))):
+        _ = result.metrics, result.faults, result.ours
+
+
+def texts_of_sheets() -> SearchStrategy:
+    return st.one_of(
+        st.tuples(st.just("sheet.json"), changed_json(DESCRIPTIONS)),
+        st.tuples(st.just("sheet.atlas"), changed_text((ATLAS,))),
+        st.tuples(st.just("page.html"), changed_text((PAGE,))),
+        st.tuples(st.just("CREDITS.txt"), changed_text((CREDITS,))),
+    )
+
+
+def texts_of_palettes() -> SearchStrategy:
+    kinds = [st.tuples(st.just(kind), changed_bytes(tuple(text.encode() for text in good))) for kind, good in PALETTES.items()]
+    said = changed_json(tuple(map(json.loads, PALETTES[".json"]))).map(str.encode)
+    return st.one_of(*kinds, st.tuples(st.just(".json"), said), st.tuples(st.just(".png"), changed_bytes(pictures()[1:2])))
+
+
+def npzs() -> SearchStrategy:
+    import numpy as np
+
+    plain, packed = io.BytesIO(), io.BytesIO()
+    np.savez(plain, grids=np.zeros((3, 8, 8), np.uint8))
+    np.savez_compressed(packed, grids=np.zeros((3, 8, 8), np.uint8))
+    return changed_bytes((plain.getvalue(), packed.getvalue()))
+
+
+def recipe(name: str) -> Callable[[], SearchStrategy]:
+    import yaml
+
+    good = RECIPES[name]
+    return lambda: (
+        changed_text((good,))
+        | changed_json((yaml.safe_load(good),))
+        | st.text(alphabet="ab:-[]{}&*!<\n '\"#|>%@,0. ", max_size=60)
+    )
+
+
+READERS: dict[str, tuple[Callable[[], SearchStrategy], Callable[[object], None]]] = {
+    "grid, strict": (lambda: changed_text(completions()) | st.text(), strict),
+    "grid, lenient": (lambda: changed_text(completions()) | changed_json(({"palette": ["red", "#fff"], "grid": [[0, 1], "01"]},)), lenient),
+    "bench answers": (lambda: changed_text(completions()) | changed_json((SOURCE,)), answers),
+    "source results": (lambda: jsonl((SOURCE,)), source_results),
+    "palettes": (texts_of_palettes, palette),
+    "pictures": (lambda: changed_bytes(pictures()), picture),
+    "zips": (lambda: changed_bytes(zips()), pack),
+    "metadata": (lambda: jsonl(({"file_name": "a.png", "label": "a", "zone": "abyss", "licence": "CC0-1.0"},)), metadata),
+    "sheets": (texts_of_sheets, sheet),
+    "prepare recipes": (recipe("prepare"), prepare_recipe),
+    "run recipes": (recipe("run"), run_recipe),
+    "transformer recipes": (recipe("transformer"), transformer_recipe),
+    "run folders": (lambda: jsonl((ROW,)), run_folder),
+    "training sprites": (npzs, npz),
+    "votes": (lambda: jsonl((VOTE,)), votes),
+    "ratings files": (lambda: changed_bytes(bases()), ratings_file),
+    "curation": (lambda: jsonl(({"name": "a.png", "id": "x", "decision": "reject"}, {"name": "a.png", "decision": "none"})), curation),
+    "adapters": (lambda: changed_json((FACTS, FACTS | LORA)), adapter),
+    "drawings' words": (lambda: changed_json((TOLD,)), told),
+}  # fmt: skip
+
+
+# --- running them ---------------------------------------------------------------------------------------------------
+
+
+class Slow(AssertionError):
+    pass
+
+
+def fuzz(name: str, number: int, examples: int) -> tuple[int, int, float]:
+    """`examples` of a seed → how many ran, how many were refused, the slowest one's CPU seconds. Raises what is found."""
+    make, read = READERS[name]
+    ran = refused = 0
+    slowest = 0.0
+
+    @seed(number)
+    @settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(make())
+    def property_(data) -> None:
+        nonlocal ran, refused, slowest
+        begun = time.process_time()
+        try:
+            read(data)
+        except InputError:
+            refused += 1
+        took = time.process_time() - begun
+        ran, slowest = ran + 1, max(slowest, took if ran else 0.0)  # the first one imports
+        if ran > 1 and took > MOST_SECONDS:
+            raise Slow(f"{took:.2f} s")
+
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        property_()
+    return ran, refused, slowest
+
+
+def run(name: str, number: int, minutes: float) -> Fuzzed:
+    """Seed after seed until the minutes are over."""
+    begun, examples, refused, slowest, finds, start = time.monotonic(), 0, 0, 0.0, [], 0.0
+    for turn in range(10**9):
+        if turn and time.monotonic() - begun > 60 * minutes:
+            break
+        try:
+            ran, no, slow = fuzz(name, number * 10**6 + turn, BATCH)
+            examples, refused, slowest = examples + ran, refused + no, max(slowest, slow)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            said = f"seed {number * 10**6 + turn}: {type(error).__name__}: {str(error)[:300]}"
+            finds.append(said)
+            if len(finds) > 20:
+                break
+        start = start or _peak()
+        gc.collect()
+    return Fuzzed(
+        name,
+        number,
+        round((time.monotonic() - begun) / 60, 2),
+        examples,
+        refused,
+        round(slowest, 3),
+        round(_peak() - start),
+        finds,
+    )
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _child(name: str, number: int, minutes: float) -> dict:
+    resource.setrlimit(resource.RLIMIT_AS, (12 * 2**30, 12 * 2**30))
+    random.seed(number)
+    return asdict(run(name, number, minutes))
+
+
+def all_of(number: int, minutes: float, only: str) -> Iterator[Fuzzed]:
+    for name in READERS:
+        if only in name:
+            with get_context("spawn").Pool(1) as pool:
+                yield Fuzzed(**pool.apply(_child, (name, number, minutes)))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="fuzz", description=__doc__.split("\n")[0])
+    parser.add_argument("--minutes", type=float, default=10, help="for each reader; by default 10")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", metavar="WORDS", help="readers whose name holds these words")
+    parser.add_argument("--out", type=Path, help="a .json for the results")
+    given_ = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # before tests/, which has folders of the packages' names
+    os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    found = {}
+    if given_.out and given_.only and given_.out.exists():  # the others stay as they are
+        found = {row["reader"]: Fuzzed(**row) for row in json.loads(given_.out.read_text("utf-8"))}
+    for one in all_of(given_.seed, given_.minutes, given_.only):
+        found[one.reader] = one
+        print(
+            f"{one.reader}: {one.examples:,} examples in {one.minutes} min, slowest {one.slowest} s, {one.mb} MB, {len(one.finds)} finds",
+            flush=True,
+        )
+        for find in one.finds[:5]:
+            print(f"  {find}", flush=True)
+        if given_.out:
+            rows = [asdict(row) for row in found.values()]
+            given_.out.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return 1 if any(one.finds or one.mb > MOST_MB for one in found.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Writes docs/hardening-files.md from hardening-files.json (`hostile_files.py --out`) and hardening-fuzz.json (`fuzz.py --out`).
+
+python tests/hardening_tables.py
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+DOCS = Path(__file__).parents[1] / "docs"
+WORDS = {"refused": "refused in one line", "counted": "left out and counted", "safe": "read without harm"}
+
+
+def page(docs: Path) -> str:
+    files = json.loads((docs / "hardening-files.json").read_text("utf-8"))
+    fuzzed = json.loads((docs / "hardening-fuzz.json").read_text("utf-8"))
+    return (
+        "\n\n".join(
+            [
+                "# Hostile files and fuzzing",
+                "Written by `python tests/hardening_tables.py`; do not edit.",
+                *_files(files),
+                *_fuzzing(fuzzed),
+            ]
+        )
+        + "\n"
+    )
+
+
+def _files(found: list[dict]) -> list[str]:
+    hostile = [one for one in found if not one["name"].endswith("as it is")]
+    readers = list(dict.fromkeys(one["reader"] for one in hostile))
+    counts = Counter((one["reader"], one["came"]) for one in hostile)
+    rows = [[reader, *(str(counts[reader, came] or "–") for came in WORDS)] for reader in readers]
+    rows.append(["**all**", *(str(sum(one["came"] == came for one in hostile)) for came in WORDS)])
+    slowest, largest = max(hostile, key=lambda one: one["seconds"]), max(hostile, key=lambda one: one["mb"])
+    wrong = [one for one in found if one["wrong"]]
+    told = (
+        f"{len(hostile)} files, each made anew by `python tests/hostile_files.py FOLDER` and read in a process of its own by the "
+        f"real reader or command; {len(found) - len(hostile)} honest ones beside them are read as they should be. "
+        f"Not as expected: {len(wrong)}. "
+        f"The slowest took {slowest['seconds']:.2f} s of CPU time ({slowest['reader']}: {slowest['what']}), "
+        f"the largest {largest['mb']:.0f} MB ({largest['reader']}: {largest['what']}). "
+        "Limits: 1 s more than an honest file of its kind, 500 MB, no control character on the terminal, no markup in a page, "
+        "nothing written outside of the output folder."
+    )
+    each = [
+        [
+            one["reader"],
+            one["what"],
+            WORDS.get(one["came"], "fault"),
+            f"{one['seconds']:.2f}",
+            f"{one['mb']:.0f}",
+        ]
+        for one in hostile
+    ]
+    return [
+        "## Untrusted files", told, _table(["reader", *WORDS.values()], rows),
+        "### Each of them", _table(["reader", "file", "what came of it", "CPU s", "MB"], each),
+    ]  # fmt: skip
+
+
+def _fuzzing(found: list[dict]) -> list[str]:
+    rows = [
+        [
+            one["reader"],
+            f"{one['minutes']:.1f}",
+            f"{one['examples']:,}",
+            f"{one['refused']:,}",
+            f"{one['slowest']:.2f}",
+            str(one["mb"]),
+            str(len(one["finds"])),
+        ]
+        for one in found
+    ]
+    seeds = ", ".join(sorted({str(one["seed"]) for one in found}))
+    told = (
+        f"`python tests/fuzz.py --seed {seeds}`: hypothesis changes good files, and only the documented refusal may come of it, "
+        f"within a second of CPU time an example and 500 MB. {sum(one['examples'] for one in found):,} examples in "
+        f"{sum(one['minutes'] for one in found):.0f} minutes of the clock, at low priority on a busy machine. The tests "
+        "run each reader for a moment."
+    )
+    return ["## Fuzzing", told, _table(["reader", "minutes", "examples", "refused", "slowest, CPU s", "MB more", "finds"], rows)]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    (DOCS / "hardening-files.md").write_text(page(DOCS), "utf-8")
