@@ -48,6 +48,7 @@ def summary(folder: Path, settings: Settings, seeds: Sequence[int]) -> list[dict
         shared = sorted(own.keys() & before.keys())
         pixels = settings.size**2
         row = {"rung": rung.name, "change": rung.change, "seeds": sorted(own), "before": BEFORE.get(rung.name, "")}
+        row["shared"] = shared
         row |= {m: _own(over_seeds(own, m, sorted(own)), m, pixels) for m in METRICS}
         row["worth"] = {m: _worth(own, before, m, shared, rung, pixels) for m in METRICS}
         rows.append(row)
@@ -150,7 +151,15 @@ def _table(rows: Sequence[dict], key: str) -> str:
     lines = [head, ["---"] * len(head)]
     for row in kept:
         cells = [told((row[key] if signed else row)[metric], metric, signed) for metric in TITLES]
-        lines.append([row["rung"], row["change"], *([row["before"]] if signed else []), str(len(row["seeds"])), *cells])
+        lines.append(
+            [
+                row["rung"],
+                row["change"],
+                *([row["before"]] if signed else []),
+                str(len(row["shared" if signed else "seeds"])),
+                *cells,
+            ]
+        )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
