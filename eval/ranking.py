@@ -3,8 +3,12 @@
 The ranking is Bradley and Terry's with ties (R. Bradley and M. Terry, 1952; R. Davidson, 1970), fitted by M. Newman's iteration
 ('Efficient computation of rankings from pairwise comparisons', JMLR 24, 2023; package evalica). 'Both bad' counts as a tie here
 and is told apart in the table. Reads and writes nothing.
+
+    python -m eval.ranking [--preferred 0.55 0.6 0.7] [--votes 100 300 900]      how many votes to ask for, by simulated raters
 """
 
+import argparse
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +16,7 @@ from itertools import combinations
 
 import numpy as np
 
+from data_prep.errors import InputError, exit_code
 from eval.metrics.intervals import LEVEL, RESAMPLES, Interval, ratio
 from eval.ratings import BOTH_BAD, EQUAL, LEFT, RIGHT, SKIP, Vote, new_uid
 
@@ -171,3 +176,59 @@ def votes_needed(preferred: float, power: float = 0.8, level: float = LEVEL) -> 
         if (binom.sf(limits, counts, preferred) >= power).all():
             return int(count)
         count += 1
+
+
+PLANNED = {"strong": 0.9, "middle": 0.3, "weak": -1.2}  # log-strengths of the makers that `plan` has simulated raters compare
+
+
+def separated(preferred: float, count: int, seed: int = 0, tries: int = 400) -> float:
+    """Share of simulated sets of `count` decided votes on two makers in which a sign test separates them, the right way round."""
+    from scipy.stats import binom
+
+    wins = np.random.default_rng(seed).binomial(count, preferred, tries)
+    return float((wins > binom.isf((1 - LEVEL) / 2, count, 0.5)).mean())
+
+
+def recovered(strengths: Mapping[str, float], count: int, seed: int = 0, tries: int = 20) -> tuple[float, float, float]:
+    """Of simulated sets of `count` votes: share with all makers in their true order, share of makers whose interval holds the
+    truth, mean width of the intervals."""
+    order = sorted(strengths, key=strengths.__getitem__, reverse=True)
+    truth = {maker: value - float(np.mean(list(strengths.values()))) for maker, value in strengths.items()}
+    found = [ranking(simulated(strengths, count, seed=seed + turn), resamples=100) for turn in range(tries)]
+    ordered = np.mean([[standing.maker for standing in standings] == order for standings in found])
+    each = [(standing.maker, standing.strength) for standings in found for standing in standings]
+    held = np.mean([interval.low <= truth[maker] <= interval.high for maker, interval in each])
+    return float(ordered), float(held), float(np.mean([interval.high - interval.low for _, interval in each]))
+
+
+def plan(shares: Sequence[float], counts: Sequence[int], seed: int = 0) -> str:
+    """How many votes to ask for, as two tables in Markdown. Raises InputError for a share that no votes separate."""
+    lines = ["| preferred in | decided votes to separate two makers, 4 times of 5 | separated in simulation |", "|---|---|---|"]
+    for preferred in shares:
+        try:
+            count = votes_needed(preferred)
+        except ValueError as error:
+            raise InputError(f"--preferred: {error}") from error
+        lines.append(f"| {preferred:.0%} | {count} | {separated(preferred, count, seed):.0%} |")
+    makers = ", ".join(f"{maker} {strength:+.1f}" for maker, strength in PLANNED.items())
+    lines += ["", f"Makers of log-strengths {makers}; votes with ties:", ""]
+    lines += ["| votes | in their true order | truth within its 95 % interval | width of the intervals |", "|---|---|---|---|"]
+    for count in counts:
+        if count < 1:
+            raise InputError(f"--votes {count}: takes 1 or more")
+        ordered, held, width = recovered(PLANNED, count, seed)
+        lines.append(f"| {count} | {ordered:.0%} | {held:.0%} | {width:.2f} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser("python -m eval.ranking", description="How many votes to ask for, by simulated raters.")
+    parser.add_argument("--preferred", type=float, nargs="+", default=[0.55, 0.6, 0.7], help="shares of votes for the better one")
+    parser.add_argument("--votes", type=int, nargs="+", default=[100, 300, 900], help="numbers of votes on three makers")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    return exit_code("ranking", lambda: plan(options.preferred, options.votes, options.seed))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from eval.ranking import alpha, concordance, ranking, simulated, votes_needed
+from eval.ranking import alpha, concordance, main, ranking, recovered, separated, simulated, votes_needed
 from eval.ratings import BOTH_BAD, EQUAL, LEFT, RIGHT, SKIP, Vote, new_uid
 
 TRUE = {"adapter": 0.9, "rival": 0.3, "base": -1.2}
@@ -94,3 +94,20 @@ def test_so_many_votes_separate_two_makers(preferred):
 def test_alike_makers_are_never_separated():
     with pytest.raises(ValueError, match="never separated"):
         votes_needed(0.5)
+
+
+def test_more_votes_recover_a_known_ranking_more_surely_and_more_closely():
+    few, many = (recovered(TRUE, count, seed=7, tries=8) for count in (30, 600))
+    assert many[0] == 1 and many[0] >= few[0] and min(few[1], many[1]) > 0.7 and many[2] < 0.5 * few[2]
+
+
+def test_fewer_votes_than_are_needed_separate_less_often():
+    assert separated(0.6, votes_needed(0.6)) > 0.74 > separated(0.6, votes_needed(0.6) // 2)
+    assert separated(0.5, 300) < 0.06  # makers that are alike, by mistake
+
+
+def test_the_plan_is_printed_as_tables(capsys):
+    assert main(["--preferred", "0.7", "--votes", "60"]) == 0
+    said = capsys.readouterr().out
+    assert f"| 70% | {votes_needed(0.7)} |" in said and "| 60 |" in said
+    assert main(["--preferred", "0.5"]) == 2 and "never separated" in capsys.readouterr().err
