@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from data_prep.palette import oklab
+from data_prep.printable import NOT_PRINTABLE
 
 ALPHA_THRESHOLD = 128
 MIN_OPAQUE_SHARE = 0.04  # of the frame: less is a speck
@@ -19,10 +20,11 @@ MIN_COLOURS = 2  # one colour is a glyph or an icon's mask
 LIGHT_STEP = 0.02  # of OKLab lightness: colours nearer than that are equally light to the eye
 MAX_CAPTION = 200  # characters
 
-# Pixel Art Bench's seven subjects, as words of which one row must be in a label: they stay out of training.
+# Pixel Art Bench's seven subjects, as words of which one row must be in a label: they stay out of training. Compounds that show
+# the subject itself are listed; those that only have its name in theirs, as a sunflower, are not.
 BENCH_SUBJECTS = (
-    ("mario",), ("rainbow",), ("sun",), ("saturn",), ("ringed", "planet"), ("maze",), ("labyrinth",),
-    ("mona", "lisa"), ("hope",),
+    ("mario",), ("rainbow",), ("sun",), ("sunset",), ("sunrise",), ("sunshine",), ("sunray",), ("sunbeam",), ("sunburst",),
+    ("saturn",), ("ringed", "planet"), ("planet", "ring"), ("maze",), ("labyrinth",), ("mona", "lisa"), ("monalisa",), ("hope",),
 )  # fmt: skip
 
 
@@ -223,7 +225,8 @@ _UNCOUNTED = _set(
 def tidy(text: str) -> str:
     """One line of at most MAX_CAPTION characters, without what a chat template could take for its own marks."""
     text = text.encode("utf-8", "ignore").decode()  # a lone surrogate cannot be written
-    return " ".join(re.sub(r"[<>|\x00-\x1f\x7f]+", " ", text).split())[:MAX_CAPTION].strip()
+    text = re.sub(f"{NOT_PRINTABLE}|[<>|]", " ", text)
+    return " ".join(text.split())[:MAX_CAPTION].strip()
 
 
 def caption_from_label(label: str) -> str:
@@ -264,7 +267,7 @@ def _article(words: list[str]) -> str:
 
 
 def bench_subject(text: str) -> str:
-    """Which of Pixel Art Bench's subjects a label names, by whole words, or ''."""
-    words = set(re.findall(r"[a-z]+", text.lower()))
+    """Which of Pixel Art Bench's subjects a label names, by whole words, those of 'SuperMario' as well, or ''."""
+    words = set(re.findall(r"[a-z]+", f"{text} {re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', text)}".lower()))
     words |= {word.removesuffix("s") for word in words}
     return next((" ".join(subject) for subject in BENCH_SUBJECTS if words.issuperset(subject)), "")

@@ -11,26 +11,46 @@ from data_prep.sources.sheet_descriptions import Box
 MAX_CHANGED = 0.3  # of the pixels that either frame draws; recolours and other drawings change more
 MAX_SHIFT = 2  # pixels from frame to frame
 MAX_GROWTH = 8  # pixels by which the sides of two frames may differ
+MIN_FRAMES = 3  # of an animation among other sprites: two alike may be two drawings
+MOVING_SHARE = 0.5  # of a sheet's sprites: where so many are like a neighbour, it holds animations, of two frames as well
 
 
 def animation_frames(pictures: Sequence[np.ndarray], boxes: Sequence[Box], tags: Sequence[str]) -> dict[int, int]:
     """Later frame → the first of its animation, by their places. pictures: (H, W, 4) uint8 in reading order,
     transparent pixels all zero; tags: '' for none.
 
-    Frames of one tag are one animation. Others are when each nearly copies the one before it in its row.
+    Frames of one tag are one animation. Others are when each nearly copies the one before it in its row, and there are three
+    of them, or the two are a row by themselves, or half of the sheet is such rows of copies.
     """
-    firsts: dict[int, int] = {}
     by_tag: dict[str, int] = {}
+    tagged = {place: by_tag.setdefault(tag, place) for place, tag in enumerate(tags) if tag}
+    runs = _runs(pictures, boxes, tags)
+    animated = sum(map(len, runs)) >= MOVING_SHARE * max(1, sum(not tag for tag in tags))
+    moving = (run for run in runs if animated or len(run) >= MIN_FRAMES or _is_a_row(run, boxes))
+    firsts = {place: first for place, first in tagged.items() if place != first}
+    return firsts | {place: run[0] for run in moving for place in run[1:]}
+
+
+def _runs(pictures: Sequence[np.ndarray], boxes: Sequence[Box], tags: Sequence[str]) -> list[list[int]]:
+    """Untagged sprites, two or more in a row, of which each nearly copies the one before it."""
     contents = [trim(picture) for picture in pictures]
-    for place, tag in enumerate(tags):
-        if tag:
-            if by_tag.setdefault(tag, place) != place:
-                firsts[place] = by_tag[tag]
+    runs: list[list[int]] = []
+    for place in range(1, len(boxes)):
+        untagged = not tags[place - 1] and not tags[place]
+        if not untagged or not _in_one_row(boxes[place - 1], boxes[place]):
             continue
-        follows = place and not tags[place - 1] and _in_one_row(boxes[place - 1], boxes[place])
-        if follows and near_copies(contents[place - 1], contents[place]):
-            firsts[place] = firsts.get(place - 1, place - 1)
-    return firsts
+        if near_copies(contents[place - 1], contents[place]):
+            if runs and runs[-1][-1] == place - 1:
+                runs[-1].append(place)
+            else:
+                runs.append([place - 1, place])
+    return runs
+
+
+def _is_a_row(run: Sequence[int], boxes: Sequence[Box]) -> bool:
+    """Whether nothing else lies at the height of the first."""
+    top, foot = boxes[run[0]][1], boxes[run[0]][1] + boxes[run[0]][3]
+    return sum(y < foot and top < y + height for _, y, _, height in boxes) == len(run)
 
 
 def _in_one_row(before: Box, after: Box) -> bool:

@@ -11,17 +11,17 @@ BORDER_SHARE = 0.3  # of the outermost pixels: the ground's colour has at least 
 GROUND_SHARE = 0.3  # of the opaque area: a colour in all corners of all boxes with less of it is a frame around them
 CORNER_SHARE = 0.8  # of the boxes' area: so much has one colour in all four corners
 MIN_BOX = 64  # pixels: smaller boxes have no say
-INK = 16  # from black or from white in every channel: colours that drawings use themselves
-CONTOUR_SHARE = 0.1  # of a sprite's contour: a colour with less of it does not count as the contour's
-HOLE_SHARE = 0.75  # of what surrounds a black or white patch: a hole has so much of the contour's colours around it
+WHITE = 239  # in every channel: highlights and eyes have this colour in drawings of any kind
+HOLE_SHARE = 0.6  # of what surrounds an enclosed patch of the key: a hole has so much of the contour's colours around it
+SHADE = 48  # from the key in every channel: beside a drawn patch lies such a shade of it, beside a hole seldom
 MIN_SIDE = 8  # pixels: an enlarged picture is not read as smaller than that
 
 
 def without_background(rgba: np.ndarray) -> tuple[np.ndarray, str]:
     """A copy whose background is all zero, and what the background was, as 'transparent, #ff00ff'; '' where none is found.
 
-    What a sprite encloses of the key's colour is a hole, too. In black and white, which drawings use themselves, it is one only
-    where it is surrounded as the sprite is: an eye or a highlight has other colours around it than the contour.
+    What a sprite encloses of the key's colour is a hole, too, unless it is drawn: then it has other colours around it than the
+    sprite's contour, and among them a shade of the key. White needs no shade: in drawings it is commoner than holes are.
     """
     clear = np.where(rgba[..., 3:] > 0, rgba, 0).astype(np.uint8)
     found = ["transparent"] if (clear[..., 3] == 0).any() else []
@@ -89,33 +89,35 @@ def _without_key(rgba: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
     from scipy import ndimage
 
     ground = (rgba == key).all(-1)
-    if max(key[:3]) <= INK or min(key[:3]) >= 255 - INK:
-        labels, count = ndimage.label(np.pad(ground | (rgba[..., 3] == 0), 1, constant_values=True))
-        labels = labels[1:-1, 1:-1]
-        ground &= _like_the_outside(rgba, labels, count)[labels]
+    labels, count = ndimage.label(np.pad(ground | (rgba[..., 3] == 0), 1, constant_values=True))
+    ground &= _holes(rgba, key, labels[1:-1, 1:-1], count)[labels[1:-1, 1:-1]]
     clear = rgba.copy()
     clear[ground] = 0
     return clear
 
 
-def _like_the_outside(rgba: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """For each of the patches (H, W) int whether it is outside (label 1) or has the colours of its sprite's contour around it."""
+def _holes(rgba: np.ndarray, key: tuple[int, ...], labels: np.ndarray, count: int) -> np.ndarray:
+    """For each of the patches (H, W) int of the key whether it is outside (label 1) or a hole; (count + 1,) bool."""
+    patches, paints, colours = _beside_patches(rgba, labels)
+    alike = np.bincount(patches, np.isin(paints, paints[patches == 1]), minlength=count + 1)
+    hole = alike >= HOLE_SHARE * np.maximum(np.bincount(patches, minlength=count + 1), 1)
+    if min(key[:3]) < WHITE:
+        shades = (np.abs(colours[:, :3].astype(int) - key[:3]) <= SHADE).all(1)
+        hole |= np.bincount(patches, shades, minlength=count + 1) == 0
+    hole[1] = True
+    return hole
+
+
+def _beside_patches(rgba: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each drawn pixel beside a patch (N,): the patch, its own sprite and colour as one number, its colour (N, 4)."""
     from scipy import ndimage
 
     sprites, _ = ndimage.label(labels != 1, np.ones((3, 3)))
-    inner, paints = [], []  # for each pixel beside a patch: the patch, and its own sprite and colour as one number
     paint = sprites.astype(np.uint64) << np.uint64(32) | packed(rgba)
+    found = []
     for axis in (0, 1):
         for patch, beside in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
             patch, beside = ((patch, slice(None))[:: 1 - 2 * axis], (beside, slice(None))[:: 1 - 2 * axis])
             meeting = (labels[patch] > 0) & (labels[beside] == 0)
-            inner.append(labels[patch][meeting])
-            paints.append(paint[beside][meeting])
-    inner, paints = np.concatenate(inner), np.concatenate(paints)
-    found, counts = np.unique(paints[inner == 1], return_counts=True)
-    contours = np.bincount((found >> np.uint64(32)).astype(int), counts)
-    common = found[counts >= CONTOUR_SHARE * contours[(found >> np.uint64(32)).astype(int)]] if len(found) else found
-    sums, alike = np.bincount(inner, minlength=count + 1), np.bincount(inner, np.isin(paints, common), minlength=count + 1)
-    like = alike >= HOLE_SHARE * np.maximum(sums, 1)
-    like[1] = True
-    return like
+            found.append((labels[patch][meeting], paint[beside][meeting], rgba[beside][meeting]))
+    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))

@@ -1,4 +1,6 @@
-"""Where the sprites of a sheet lie when nothing describes it: in a grid, in rows of cells, or as connected pieces."""
+"""Where the sprites of a sheet lie when nothing describes it: on shelves, in a grid, in rows of cells, or as connected
+pieces.
+"""
 
 from dataclasses import dataclass
 
@@ -8,11 +10,12 @@ from data_prep.sources.packs import Unusable
 from data_prep.sources.sheet_descriptions import Box
 from data_prep.sources.sheet_grids import infer_grid, infer_rows
 from data_prep.sources.sheet_pieces import MAX_PIECES, piece_boxes, pieces
+from data_prep.sources.sheet_shelves import shelf_boxes
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """kind: 'grid', 'rows' or 'pieces'; boxes in reading order."""
+    """kind: 'shelves', 'grid', 'rows' or 'pieces'; boxes in reading order."""
 
     kind: str
     boxes: tuple[Box, ...]
@@ -28,6 +31,9 @@ def cut(rgba: np.ndarray) -> Cuts:
         return Cuts("pieces", ())
     if len(piece_boxes(mask)) > MAX_PIECES:
         raise Unusable(f"more than {MAX_PIECES:,} pieces: no sheet of sprites")
+    shelved = shelf_boxes(rgba)
+    if shelved:
+        return Cuts("shelves", tuple(shelved))
     whole, rows = infer_grid(rgba), infer_rows(rgba)
     if whole is None and rows is None:
         return Cuts("pieces", tuple(_in_reading_order(pieces(mask))))

@@ -23,8 +23,9 @@ AREA_WEIGHT = 0.35  # cost of a step e times as wide or high: among grids that c
 LOOSE_COST = 0.1  # of a grid that does not fill the picture with one margin all round
 CROWDED_COST = 1.0  # of a grid whose every cell holds several pieces
 MAX_TORN = 0.04  # of the pieces' area
+MAX_TORN_EVEN = 0.1  # the same, where each cell in use holds one sprite: then the grid is sure, and pieces of sprites touch
 SQUARE_COST = 0.2  # of a cell e times as wide as high
-ROWS_COST = 0.2  # of rows with cells of their own
+ROWS_COST = 0.35  # of rows with cells of their own
 MAX_PART_REACH = 8  # pixels between parts of a cell's sprite
 PER_COUNT = 2  # hypotheses of one number of cells that are kept
 PER_AXIS = 8  # hypotheses of each axis that are tried together
@@ -93,11 +94,13 @@ def _best_grid(rgba: np.ndarray, across: list[Axis], down: list[Axis], max_crowd
     best, least = None, math.inf
     for columns, rows in product(across, down):
         cost = columns.cost + rows.cost + SQUARE_COST * abs(math.log(columns.step / rows.step))
-        if columns.count * rows.count < 2 or cost >= least or _torn(boxes, columns, rows) > max_torn:
+        torn = _torn(boxes, columns, rows)
+        if columns.count * rows.count < 2 or cost >= least or torn > max(max_torn, MAX_TORN_EVEN * (max_torn > 0)):
             continue
         crowded, occupied = _crowded(mask, columns, rows)
         cost += CROWDED_COST * crowded
-        if occupied > 1 and crowded <= max_crowded and cost < least:
+        even = crowded == 0 or torn <= max_torn
+        if occupied > 1 and crowded <= max_crowded and even and cost < least:
             best, least = (columns, rows), cost
     if best is None:
         return None

@@ -54,6 +54,23 @@ def test_bench_subjects_can_stay_and_are_whole_words():
     assert all(map(curate.bench_subject, ["Super Mario", "mazes", "SUN", "hope", "saturn"]))
 
 
+@pytest.mark.parametrize(
+    "label",
+    [
+        "sunset",
+        "sunrise over mountains",
+        "Sunrays",
+        "SuperMario",
+        "sunWithFace",
+        "double rainbow",
+        "planet with rings",
+        "MonaLisa",
+    ],
+)
+def test_compounds_that_show_a_bench_subject_stay_out(label):
+    assert clean(_fish(label=label), [16]).startswith("subject of Pixel Art Bench")
+
+
 def test_native_pixels_are_never_resampled_and_take_the_smallest_frame():
     rgba = np.random.default_rng(1).integers(0, 255, (20, 13, 4), np.uint8)
     rgba[..., 3] = 255

@@ -10,7 +10,9 @@ from small_sheets import BLUE, CLEAR, DARK, RED, frame, png, put, read, same, sh
 from data_prep.errors import InputError
 from data_prep.sources import sheets
 from data_prep.sources.sheet_credits import licence_names, read_page, read_text
+from data_prep.sources.sheet_cutting import cut
 from data_prep.sources.sheet_making import GROUNDS, LAYOUTS
+from data_prep.sources.sheet_shelves import shelf_boxes
 from data_prep.sources.sheets_recovery import FORMATS, main, measure, pool_of
 
 # --- recovery -------------------------------------------------------------------------------------------------------
@@ -30,7 +32,7 @@ def test_the_command_prints_kinds_and_each_miss_with_its_reason(capsys, tmp_path
     assert main(["--sheets", "9", "--seed", "2", "--keep", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "| packed, keyed | 1 |" in out and "**all without a description** | 9 |" in out and "missed: " in out
-    listed = [line for line in out.split("missed: ")[1].splitlines()[1:]]
+    listed = out.split("missed: ")[1].splitlines()[1:]
     assert len(listed) == int(out.split("missed: ")[1].split("\n")[0])
     assert len(list(tmp_path.glob("*.png"))) == 10
 
@@ -66,19 +68,105 @@ def test_a_detached_eye_and_a_sparkle_stay_with_their_sprite(tmp_path):
     assert (found["x.png#4"].rgba == rgba[41:63, 50:66]).all()
 
 
-@pytest.mark.parametrize("key", [(255, 0, 255, 255), (90, 140, 60, 255), (255, 255, 255, 255), (0, 0, 0, 255)])
+KEYS = [(255, 0, 255, 255), (90, 140, 60, 255), (255, 255, 255, 255), (0, 0, 0, 255)]
+
+
+@pytest.mark.parametrize("key", KEYS)
 def test_a_ring_keeps_its_hole_and_an_eye_its_colour_on_any_key(tmp_path, key):
-    """The hole of a ring shows the ground; an eye of the ground's colour, white or black, has other colours around it."""
+    """The hole of a ring has its contour's colour around it; a pupil of the key's colour has its iris, a shade of the key."""
     ring, face = np.zeros((12, 12, 4), np.uint8), np.zeros((12, 12, 4), np.uint8)
     ring[1:11, 1:11], ring[4:8, 4:8] = RED, CLEAR
     face[1:11, 1:11], face[2:10, 2:10] = DARK, BLUE
-    if key[0] == key[1] == key[2]:
-        face[4:6, 4:6] = key
-    drawn = [ring, sprite(1, 12, 12), face, sprite(2, 12, 12), sprite(3, 12, 12), sprite(4, 12, 12)]
+    face[3:7, 3:7] = [abs(channel - 30) for channel in key[:3]] + [255]
+    face[4:6, 4:6] = key
+    assert _recovered(tmp_path, [ring, face], key)
+
+
+@pytest.mark.parametrize("key", KEYS[:2] + KEYS[3:])
+def test_what_a_sprite_encloses_without_a_shade_of_the_key_is_a_hole_whatever_colours_are_around(tmp_path, key):
+    """A pot whose inner wall has a colour that its contour has not."""
+    pot = np.zeros((12, 12, 4), np.uint8)
+    pot[1:11, 1:11], pot[3:9, 3:9], pot[4:8, 4:8] = DARK, (120, 80, 160, 255), CLEAR
+    assert _recovered(tmp_path, [pot], key)
+
+
+def test_on_white_a_patch_in_the_midst_of_a_sprite_is_a_highlight_and_one_in_its_contour_a_hole(tmp_path):
+    ring, bead = np.zeros((12, 12, 4), np.uint8), np.zeros((12, 12, 4), np.uint8)
+    ring[1:11, 1:11], ring[4:8, 4:8] = RED, CLEAR
+    bead[1:11, 1:11], bead[2:10, 2:10], bead[4:6, 4:6] = DARK, BLUE, (255, 255, 255, 255)
+    assert _recovered(tmp_path, [ring, bead], (255, 255, 255, 255))
+
+
+def _recovered(folder, drawn: list[np.ndarray], key: tuple[int, ...]) -> bool:
+    """Whether these, with others to make six 12×12 sprites on a keyed sheet, all come back."""
+    drawn = [*drawn, *(sprite(number, 12, 12) for number in range(6 - len(drawn)))]
     rgba = sheet(*((2 + n // 3 * 16, 2 + n % 3 * 16, s) for n, s in enumerate(drawn)), size=(34, 50), ground=key)
-    found, dropped = read(put(tmp_path / "s", x__png=rgba[..., :3]))
-    assert not dropped and len(found) == 6
-    assert all(same(found[f"x.png#{n}"].rgba, s) for n, s in enumerate(drawn, 1))
+    found, dropped = read(put(folder / "s", x__png=rgba[..., :3]))
+    return not dropped and len(found) == 6 and all(same(found[f"x.png#{n}"].rgba, s) for n, s in enumerate(drawn, 1))
+
+
+# Height and width of sprites on two shelves, as packers lay them: all start at their shelf's upper line.
+SHELVES = [[(20, 14), (12, 30), (17, 21), (9, 18)], [(16, 11), (20, 24), (13, 17), (18, 8)]]
+
+
+def _shelved(spacing: int, split: tuple[int, int, int, int] | None = None, from_below: bool = False):
+    """A sheet of SHELVES and its sprites. split: of the sprite (shelf, place) its columns from `start` to `stop` are empty and
+    the part right of them begins 5 pixels lower."""
+    placed, y = [], 3
+    for shelf, sizes in enumerate(SHELVES):
+        x = 3
+        for place, (height, width) in enumerate(sizes):
+            drawn = sprite(10 * shelf + place, height, width)
+            if split and split[:2] == (shelf, place):
+                drawn[:, split[2] : split[3]] = drawn[:5, split[3] :] = 0
+            placed.append((y, x, drawn))
+            x += width + spacing
+        y += max(height for height, _ in sizes) + spacing
+    rgba = sheet(*placed, size=(60, 120))
+    return (rgba[::-1], [drawn[::-1] for _, _, drawn in placed]) if from_below else (rgba, [drawn for _, _, drawn in placed])
+
+
+@pytest.mark.parametrize("from_below", [False, True])
+@pytest.mark.parametrize(
+    ("spacing", "split"),
+    [
+        (1, (0, 1, 12, 13)),  # a gap as wide as the spacing: only the shelf's line tells
+        (1, (0, 2, 10, 14)),
+        (2, (1, 1, 9, 10)),
+        (6, (1, 2, 8, 13)),
+        (3, (0, 3, 12, 15)),  # at the end of a shelf
+    ],
+)
+def test_on_shelves_a_detached_part_stays_with_its_sprite(tmp_path, spacing, split, from_below):
+    rgba, drawn = _shelved(spacing, split, from_below)
+    found, dropped = read(put(tmp_path / "s", x__png=rgba))
+    assert not dropped and len(found) == 8
+    assert all(any(same(picture.rgba, s) for picture in found.values()) for s in drawn)
+
+
+def test_cells_of_a_grid_are_no_shelves():
+    """Most are filled and one pixel apart; one that is not would join its neighbour on a shelf."""
+    tiles = [sprite(number, 16, 16) for number in range(12)]
+    for tile in tiles:
+        tile[0, 0] = tile[-1, -1] = RED
+    tiles[5][:4] = 0
+    cells = sheet(*((n // 4 * 17, n % 4 * 17, s) for n, s in enumerate(tiles)), size=(50, 67))
+    assert shelf_boxes(cells) is None
+    assert len(cut(cells).boxes) == 12
+    assert len(shelf_boxes(_shelved(2)[0])) == 8
+
+
+def test_a_grid_is_found_although_small_sprites_touch_across_its_lines():
+    """Two pairs of small sprites touch, each pair small enough for one cell: the other cells show where the lines are."""
+    drawn = discs(20)
+    placed = [(n // 5 * 16, n % 5 * 16, s) for n, s in enumerate(drawn) if n not in (6, 7, 12, 17)]
+    small = {6: (slice(4, 12), slice(8, 16)), 7: (slice(4, 12), slice(0, 8)), 12: (slice(8, 16), slice(4, 12))}
+    small[17] = (slice(0, 8), slice(4, 12))
+    placed += [
+        (n // 5 * 16 + rows.start, n % 5 * 16 + columns.start, drawn[n][rows, columns]) for n, (rows, columns) in small.items()
+    ]
+    found = cut(sheet(*placed, size=(64, 80)))
+    assert found.kind == "grid" and len(found.boxes) == 20
 
 
 def test_keyed_cells_on_a_transparent_ground_are_cleared_and_framed_icons_keep_their_frames(tmp_path):
@@ -133,6 +221,26 @@ def test_of_an_animation_the_first_frame_is_kept_unless_all_are_asked_for(tmp_pa
     assert dropped == {"x.png#2": "animation frame; of x.png#1", "x.png#3": "animation frame; of x.png#1"}
     found, dropped = read(path, every_frame=True)
     assert len(found) == 5 and not dropped
+
+
+def test_two_alike_among_others_are_no_animation_but_a_row_of_two_frames_is_and_a_sheet_of_pairs(tmp_path):
+    """A lone pair of look-alikes is two drawings; curation finds near-duplicates anyway."""
+
+    def pair(seed: int) -> list[np.ndarray]:
+        first = sprite(seed, 12, 12)
+        second = first.copy()
+        second[2:4, 2:6] = RED
+        return [first, second]
+
+    def kept(name: str, *rows: list[np.ndarray]) -> int:
+        placed = [(2 + y * 16, 2 + x * 16, s) for y, row in enumerate(rows) for x, s in enumerate(row)]
+        rgba = sheet(*placed, size=(2 + 16 * len(rows), 2 + 16 * max(map(len, rows))))
+        return len(read(put(tmp_path / name, x__png=rgba))[0])
+
+    others = [sprite(number, 12, 12) for number in range(20, 30)]
+    assert kept("lone", [*pair(1), *others[:3]], others[3:8]) == 10
+    assert kept("row", pair(1), others[:5], others[5:10]) == 11
+    assert kept("pairs", pair(1) + pair(2), pair(3) + others[:2]) == 5
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
