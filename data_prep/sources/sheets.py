@@ -3,8 +3,8 @@
 A description wins: Aseprite or TexturePacker JSON, a libGDX `.atlas` (beside the picture that it names, or that has its name),
 or `"grid": {"tile_width": 16, "tile_height": 16, "margin": 0, "spacing": 1}` in the sheet's line of `metadata.jsonl`. Without
 one the background is found, then shelves, a grid or else connected pieces. Sprites are called `sheet.png#12`, or by their
-frame's name.
-Licence and author come from `metadata.jsonl`, a saved page or a credits file. What is left out goes to `dropped(name, reason)`.
+frame's name. Licence and author come from `metadata.jsonl`, a saved page or a credits file. What is left out goes to
+`dropped(name, reason)`.
 """
 
 import io

@@ -17,7 +17,7 @@ from eval.bench.answers import picture_of, read
 from eval.bench.logs import kind_of, label, logs_of
 from eval.ranking import ranking
 from eval.ratings import FILE, KINDS, Ratings, self_agreement
-from eval.report_tables import interval_cell
+from eval.report_tables import format_value
 
 WHO = {"person": "people", "model": "models"}
 
@@ -116,7 +116,7 @@ def markdown(found: Sequence[dict]) -> list[str]:
         )
         lines = ["| model | strength | won | tied | lost |", "|---|---|---|---|---|"]
         for row in one["ranking"]:
-            cell = interval_cell(row["strength"], "").text
-            lines.append(f"| {row['maker']} | {cell} | {row['won']} | {row['tied']} | {row['lost']} |")
+            mean, low, high = (format_value(row["strength"][key], "") for key in ("mean", "low", "high"))
+            lines.append(f"| {row['maker']} | {mean} ({low} to {high}) | {row['won']} | {row['tied']} | {row['lost']} |")
         parts.append("\n".join(lines))
     return parts
