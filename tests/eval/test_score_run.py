@@ -154,7 +154,7 @@ def test_same_folder_same_scores(run):
 
 HOSTILE_TEXTS = [
     "\0" * 50,
-    "x" * 10_000_000,
+    "x" * 1_000_000,
     "[" * 200_000,
     '{"grid":' * 60_000,
     None,
@@ -166,6 +166,7 @@ HOSTILE_TEXTS = [
 ]
 HOSTILE_LINES = [
     '{"request_id":',
+    json.dumps("x" * 10_000_000),  # longer than a line of a run may be
     "[" * 100_000,
     '{"a":' + "9" * 5000 + "}",
     "{}",
