@@ -174,7 +174,7 @@ def _check_weights(where: str, weights: dict[str, Any]) -> None:
 
 def _check_keys(where: str, found, valid, what: str = "key") -> None:
     for key in found:
-        if key not in valid:
+        if not isinstance(key, str) or key not in valid:
             nearest = difflib.get_close_matches(str(key), list(valid), 1, 0)[0]
             raise InputError(f"{where}: unknown {what} {key!r}; did you mean {nearest!r}?")
 

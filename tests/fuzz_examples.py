@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501 (tables of examples)
 import json
+from copy import deepcopy
 from functools import cache
 
 from hypothesis import strategies as st
@@ -55,9 +56,9 @@ def changed_json(draw, good: tuple[dict, ...]):
             place = inner
         if isinstance(place, dict):
             key = draw(st.sampled_from(sorted(place)) | st.text(max_size=4)) if place else draw(WORDS)
-            place[key] = draw(VALUES)
+            place[key] = deepcopy(draw(VALUES))
         elif isinstance(place, list):
-            place[draw(st.integers(0, len(place))) :] = [draw(VALUES)]
+            place[draw(st.integers(0, len(place))) :] = [deepcopy(draw(VALUES))]
     return json.dumps(data)
 
 

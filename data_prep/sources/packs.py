@@ -330,7 +330,7 @@ def zip_pack(archive: zipfile.ZipFile, dropped: Dropped) -> Pack:
     """A zip's files; those whose paths climb out and second ones of a name are dropped."""
     members: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
-        if info.is_dir() or _hidden(info.filename):
+        if not info.filename or info.is_dir() or _hidden(info.filename):  # of an empty name `is_dir` fails
             continue
         if climbs_out(info.filename):
             dropped(tidy(info.filename), "its path climbs out of the pack")

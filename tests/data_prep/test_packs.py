@@ -228,3 +228,11 @@ def test_no_two_pictures_are_called_alike(names):
     assert len(set(found)) == len(names)
     assert all(len(name.splitlines()) == 1 and not set(name) & set("<>|") for name in found)
     assert packs.called("sea/海月_02.png") == "sea/海月_02.png"
+
+
+def test_an_entry_without_a_name_is_passed_over(tmp_path):
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo(""), b"x")
+        archive.writestr("a.png", b"x")
+    with zipfile.ZipFile(tmp_path / "p.zip") as archive:
+        assert packs.zip_pack(archive, lambda name, reason: None).names == ["a.png"]

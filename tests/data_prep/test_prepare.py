@@ -267,6 +267,7 @@ def test_a_changed_pack_is_another_corpus(tmp_path):
     [
         ({"pallete": "reef64"}, "unknown key 'pallete'; did you mean 'palette'?"),
         ({"sources": [{"kind": "procedual"}]}, "did you mean 'procedural'?"),
+        ({"sources": [{"kind": []}]}, "sources.0.kind: unknown key []"),
         ({"sources": [{"kind": "procedural", "cuont": 4}]}, "sources.0: unknown key 'cuont'; did you mean 'count'?"),
         ({"sources": [{"kind": "packs"}]}, "'path' is missing"),
         ({"sources": []}, "sources"),
