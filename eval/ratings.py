@@ -124,7 +124,7 @@ class Ratings:
         try:
             with self._lock:
                 yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError, IndexError) as error:  # the latter two of a damaged file
             raise InputError(f"{self.path}: {error}; is it a file of votes, and can it be written?") from error
 
     @contextmanager

@@ -205,7 +205,7 @@ def ratings_file(data: bytes) -> None:
     from eval.ratings import KINDS, Ratings
 
     for rest in FOLDER.glob("ratings.sqlite*"):
-        rest.unlink()
+        rest.unlink(missing_ok=True)
     ratings = Ratings(written("ratings.sqlite", data))
     try:
         ratings.raters()
