@@ -1,4 +1,4 @@
-"""Writes docs/hardening-files.md from hardening-files.json (`hostile_files.py --out`) and hardening-fuzz.json (`fuzz.py --out`).
+"""Writes docs/hardening-files.md from what `hostile_files.py`, `fuzz.py` and `long_run.py` wrote beside it as JSON.
 
 python tests/hardening_tables.py
 """
@@ -14,17 +14,17 @@ WORDS = {"refused": "refused in one line", "counted": "left out and counted", "s
 def page(docs: Path) -> str:
     files = json.loads((docs / "hardening-files.json").read_text("utf-8"))
     fuzzed = json.loads((docs / "hardening-fuzz.json").read_text("utf-8"))
-    return (
-        "\n\n".join(
-            [
-                "# Hostile files and fuzzing",
-                "Written by `python tests/hardening_tables.py`; do not edit.",
-                *_files(files),
-                *_fuzzing(fuzzed),
-            ]
-        )
-        + "\n"
+    long = json.loads((docs / "hardening-long-run.json").read_text("utf-8"))
+    head = ["# Hostile files, fuzzing and long runs", "Written by `python tests/hardening_tables.py`; do not edit."]
+    return "\n\n".join([*head, *_long_run(long), *_files(files), *_fuzzing(fuzzed)]) + "\n"
+
+
+def _long_run(found: dict) -> list[str]:
+    rows = [[step, *(f"{found[step][when]:.1f}" for when in ("a third", "all"))] for step in ("draw", "score")]
+    told = (
+        f"`python tests/long_run.py`: memory in {found['unit']} when a third of {found['sprites']:,} drawings are done, and all."
     )
+    return ["## Long runs", told, _table(["command", "a third", "all"], rows)]
 
 
 def _files(found: list[dict]) -> list[str]:

@@ -16,20 +16,17 @@ from finetune.cell_tokens import PIXEL, Schedule
 MOST_HEAD = 256  # tokens; ten colours of which each hexadecimal digit is one take about 110
 
 
-def lark(lists: bool) -> str:
-    """Lark grammar (llguidance) of prompt A's answer or, for `lists`, of prompt B's, without white space."""
-    rules = {f"OF{n}": _regex(n, lists) for n in range(2, MOST_COLOURS + 1)}
+def lark() -> str:
+    """Lark grammar (llguidance) of prompt B's answer, without white space."""
+    rules = {f"OF{n}": _regex(n) for n in range(2, MOST_COLOURS + 1)}
     return f"start: {' | '.join(rules)}\n" + "".join(f"{name}: /{rule}/\n" for name, rule in rules.items())
 
 
-def _regex(colours: int, lists: bool) -> str:
-    mark = "#" if lists else ""
-    spelt = rf'"{mark}[0-9a-f]{{6}}"(,"{mark}[0-9a-f]{{6}}"){{{colours - 1}}}'
+def _regex(colours: int) -> str:
+    spelt = rf'"#[0-9a-f]{{6}}"(,"#[0-9a-f]{{6}}"){{{colours - 1}}}'
     digit = f"[0-{colours - 1}]"
-    row = rf"\[{digit}(,{digit}){{{SIDE - 1}}}\]" if lists else f'"{digit}{{{SIDE}}}"'
-    grid = rf'"grid":\[{row}(,{row}){{{SIDE - 1}}}\]'
-    palette = rf'"palette":\[{spelt}\]'
-    return rf"\{{{grid},{palette}\}}" if lists else rf"\{{{palette},{grid}\}}"
+    row = rf"\[{digit}(,{digit}){{{SIDE - 1}}}\]"
+    return rf'\{{"grid":\[{row}(,{row}){{{SIDE - 1}}}\],"palette":\[{spelt}\]\}}'
 
 
 def head_lark() -> str:
@@ -49,7 +46,7 @@ def write(
         places = [place for place, each in enumerate(lists) if each == form]
         own = ([one[place] for place in places] for one in (chats, keys))
         if form:
-            held = GrammarProcessor(model.tokens.tokenizer, lark(form))
+            held = GrammarProcessor(model.tokens.tokenizer, lark())
             found = write_freely(model.model, model.tokens.end_id, *own, sampling, most_tokens, held)
         else:
             found = _write_strings(model, *own, sampling)

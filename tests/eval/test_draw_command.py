@@ -1,7 +1,6 @@
 """`pixelreef draw`: files and what they say, drawn again by `--like`, palettes, sizes, sheets, and one line for bad input."""
 
 import json
-import os
 import shutil
 from copy import copy
 from functools import cache
@@ -21,8 +20,6 @@ from eval.cli import main
 from eval.generators import LanguageModel
 from eval.pictures import read_picture, read_png, write_png
 from eval.redraw import find_model, read_how
-from finetune.adapter_folder import FACTS
-from tests.finetune.tiny_models import change_facts, random_adapter
 
 
 @pytest.fixture(scope="module")
@@ -174,16 +171,6 @@ def test_an_adapter_is_found_by_its_hash_whatever_it_is_called_now(tiny_qwen3, p
     shutil.rmtree(place / "runs/renamed")
     assert draw("--like", "old-2.png", "--base", tiny_qwen3, "--out", "again.png") == 2
     assert "adapter 'crabs' (SHA-256" in capsys.readouterr().err
-
-
-def test_the_newest_adapter_that_draws_captions_is_taken_by_default(tiny_qwen3, tmp_path):
-    random_adapter(tiny_qwen3, tmp_path / "older")
-    shutil.copytree(tmp_path / "older", tmp_path / "bench")
-    change_facts(tmp_path / "bench", tasks=["bench"])
-    os.utime(tmp_path / "older" / FACTS, (1, 1))
-    assert command.newest_adapter(tmp_path) == tmp_path / "older"
-    change_facts(tmp_path / "bench", tasks=["bench", "draw"])
-    assert command.newest_adapter(tmp_path) == tmp_path / "bench"
 
 
 def test_a_missing_or_other_model_is_named(place, capsys):

@@ -134,6 +134,15 @@ def test_the_default_is_one_prompt_a_drawing(model):
     assert (plain == split).all()
 
 
+def test_each_drawing_of_a_batch_keeps_to_its_own_entries(model):
+    schedule, prompts = model.tokens.schedule(REEF, SIDE, SIDE), model.prompts([request()] * 3)
+    keys = [(1, number) for number in range(3)]
+    free = draw_grids(model.model, prompts, schedule, keys, Sampling())
+    held = draw_grids(model.model, prompts, schedule, keys, Sampling(), entries=[2, 5, len(REEF)])
+    assert (held.max((1, 2)) < [2, 5, len(REEF)]).all() and (free.max((1, 2)) >= 5).all()
+    assert (held[2] == free[2]).all()
+
+
 WRONG = {
     "shape": np.full((SIDE, SIDE + 1), -1, np.int16),
     "entries 0 to 63": np.full((SIDE, SIDE), 64, np.int16),

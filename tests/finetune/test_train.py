@@ -15,6 +15,8 @@ from transformers import AutoModelForCausalLM, LogitsProcessorList
 
 from data_prep import grid_text
 from data_prep.captions import messages
+from data_prep.errors import InputError
+from data_prep.prepare import PrepareRecipe, prepare
 from data_prep.sprite import Sprite
 from eval.decoding import Sampling, draw_grids
 from eval.generators import UNCONSTRAINED, LanguageModel, Request
@@ -170,6 +172,21 @@ def test_checkpoints_of_another_recipe_are_not_gone_on_with(trained, tiny_qwen3,
     shutil.copy(trained / "recipe_hash", other)
     done = launch(tiny_qwen3, reef, other, base_hub_id="Qwen/Qwen3-tiny", learning_rate=0.01)
     assert done.returncode != 0 and "checkpoints of another recipe" in done.stderr and not (other / "adapter").exists()
+
+
+def test_an_adapter_of_another_palette_can_learn_palettes_that_are_spelt_out(adapter, tiny_qwen3, reef, tmp_path):
+    sources = ({"kind": "procedural", "seed": 1, "count": 60},)
+    gpl = tmp_path / "two.hex"
+    gpl.write_text("102030\naabbcc\n")
+    told = {}
+    for task in ("bench", "draw"):
+        data = prepare(PrepareRecipe("other", sources, (16,), palette=str(gpl), tasks={task: 1}), tmp_path / task)
+        keys = {"model_name_or_path": tiny_qwen3, "dataset": data, "output_dir": tmp_path / "run", "start_from": adapter}
+        try:
+            load_run(parse([str(part) for key, value in keys.items() for part in (f"--{key}", value)]))
+        except InputError as error:
+            told[task] = str(error)
+    assert list(told) == ["draw"] and "draws in palette 'reef64'" in told["draw"]
 
 
 def test_training_goes_on_from_another_adapter(adapter, tiny_qwen3, reef, tmp_path):

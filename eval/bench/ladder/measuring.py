@@ -33,7 +33,7 @@ BATCH = 20
 LIKE_SPRITES = 400  # training sprites whose statistics say what sprites are like
 
 
-def test_sprites(size: int, count: int) -> list[Sprite]:
+def unseen_sprites(size: int, count: int) -> list[Sprite]:
     """Combinations of plan, colour and pattern that no run was trained on, all categories in turn as they come."""
     return list(islice((sprite for sprite in sprites(TEST_SEED, size) if split_of(sprite.tags) == "test"), count))
 

@@ -11,7 +11,7 @@ from data_prep.errors import InputError
 from data_prep.sources.procedural import sprites
 from eval.bench.ladder import page, queue
 from eval.bench.ladder.forms import Asked
-from eval.bench.ladder.measuring import LadderModel, another, measure, test_sprites
+from eval.bench.ladder.measuring import LadderModel, another, measure, unseen_sprites
 from eval.bench.ladder.queue import Settings, chosen, load, run, work
 from eval.bench.ladder.rungs import BEFORE, DIGITS, LADDER, ROW_KEYS, SYMBOLS, named
 from eval.bench.ladder.training import EMPTY_CAPTIONS, inverse_frequency, rows_of, training_sprites
@@ -22,7 +22,6 @@ from finetune.trainer import IGNORED, PIXELS
 from tests.finetune.tiny_models import llama
 
 FORMS = {rung.form: rung for rung in LADDER}
-test_sprites.__test__ = False  # a function of ours, not a test
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +88,7 @@ def test_few_sprites_are_seen_often_before_the_rung_of_the_data():
 
 def test_no_sprite_is_both_learnt_and_measured():
     learnt = {s.grid.tobytes() for seed in (1, 2, 3) for s in training_sprites(named("data"), 12, 200, seed)}
-    assert not learnt & {s.grid.tobytes() for s in test_sprites(12, 60)}
+    assert not learnt & {s.grid.tobytes() for s in unseen_sprites(12, 60)}
 
 
 def test_only_rungs_with_captions_empty_some(tokens):
@@ -132,7 +131,7 @@ def test_a_base_that_is_wrapped_in_place_is_no_base_any_more(base):
 
 
 def test_every_rung_measures_every_prompt(base, tokens):
-    model, tested = load_model(base, "float32").eval(), test_sprites(8, 5)
+    model, tested = load_model(base, "float32").eval(), unseen_sprites(8, 5)
     for name in ("base", "row keys", "guided", "best of 4"):
         found = measure(LadderModel(model, tokens, named(name)), tested, 1, 2)
         assert {metric: len(values) for metric, values in found.items()} == dict.fromkeys(queue.METRICS, 5) | {"valid": 2}

@@ -138,15 +138,18 @@ def test_a_base_model_without_the_grammar_is_cut_where_it_is_told(run, one_subje
     assert log.samples[0].output.stop_reason == "max_tokens" and value(log, "ours", "json_validity") == [0]
 
 
-def test_both_grammars_admit_their_format_and_no_colour_beyond_the_palette(tokens):
-    from eval.bench.bench_grammar import lark
+def test_the_grammars_admit_their_format_and_no_colour_beyond_the_palette(tokens):
+    from eval.bench.bench_grammar import head_lark, lark
     from eval.grammar import admitted
 
-    for lists, text in ((False, DRAWING.text()), (True, DRAWING.listed())):
-        admitted(tokens.tokenizer, lark(lists), tokens.ids(text.replace(" ", "")))
-    beyond = DRAWING.text().replace('"grid":["' + str(DRAWING.grid[0, 0]), f'"grid":["{len(DRAWING.colours)}')
-    with pytest.raises(ValueError, match="refuses"):
-        admitted(tokens.tokenizer, lark(False), tokens.ids(beyond))
+    text, listed = DRAWING.text(), DRAWING.listed().replace(" ", "")
+    start = text.index('"grid":["') + len('"grid":["')
+    admitted(tokens.tokenizer, head_lark(), tokens.ids(text[:start]))
+    admitted(tokens.tokenizer, lark(), tokens.ids(listed))
+    beyond = listed.replace('"grid":[[' + str(DRAWING.grid[0, 0]), f'"grid":[[{len(DRAWING.colours)}')
+    for grammar, broken in ((lark(), beyond), (head_lark(), text[:start].replace('"palette":["', '"palette":["#'))):
+        with pytest.raises(ValueError, match="refuses"):
+            admitted(tokens.tokenizer, grammar, tokens.ids(broken))
 
 
 def test_an_adapter_of_another_size_says_so_before_anything_is_loaded(capsys):
