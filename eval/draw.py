@@ -1,6 +1,6 @@
 """`pixelreef draw CAPTION`: sprites as indexed PNGs that say how they were made, as JSON grids, or as one sprite sheet.
 
-A PNG's text chunks hold caption, seed, sampling, size, hashes of model and palette, and given pixels, so that
+A PNG's text chunks hold caption, seed, sampling, size, hashes of model and palette, precision, and given pixels, so that
 `--like old.png` draws it again: the same pixels on the same machine with the same versions, for its whole batch is drawn again.
 Elsewhere rounding may change some; the command compares and says so.
 
@@ -30,6 +30,7 @@ from eval.redraw import find_model, written
 from eval.reference import closeness, in_colours_of, in_prompt, in_words
 from eval.sheet import check_sheet, write_sheet
 from eval.transfer import locked
+from finetune.quiet import quick_imports
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BATCH = 16  # drawings that are made together, as large as the generators' own batches or smaller
@@ -37,9 +38,10 @@ BATCH = 16  # drawings that are made together, as large as the generators' own b
 
 def draw_files(options) -> None:
     """Draws what the flags ask for, writes it and prints each file's name, or as JSON. Raises InputError."""
-    from eval.decoding import Sampling
-
     order = settled(options)
+    with quick_imports():
+        from eval.decoding import Sampling
+
     sampling = Sampling(**{key: value for key, value in order.numbers.items() if key not in ("seed", "best_of")})
     _choose_model(options, order)
     model = load_model(options)
@@ -75,7 +77,7 @@ def load_model(options):
         return SpriteTransformerGenerator.load(options.transformer)
     adapter = options.adapter or (None if options.base else newest_adapter(Path("runs"), REPOSITORY / "adapters"))
     print(f"loading {adapter or options.base}", file=sys.stderr)
-    return LanguageModel.load(adapter, options.base)
+    return LanguageModel.load(adapter, options.base, getattr(options, "dtype", None))
 
 
 def newest_adapter(*folders: Path) -> Path:
@@ -97,7 +99,8 @@ def _choose_model(options, order: Order) -> None:
     elif order.how is not None and named_flags in ([], ["base"]):
         places = dict.fromkeys(folder.resolve() for folder in (Path("adapters"), Path("runs"), REPOSITORY / "adapters"))
         for key, value in find_model(order.how, places, options.base).items():
-            setattr(options, key, value)
+            if key != "dtype" or options.dtype is None:
+                setattr(options, key, value)
 
 
 def forced(model, size: tuple[int, int] | None, palette: Palette | None):
@@ -129,10 +132,10 @@ def model_told(options, model) -> dict:
     if options.transformer is not None:
         digest = file_sha256(Path(options.transformer) / "model.safetensors")
         return {"transformer": model.name, "transformer_hash": digest}
-    told = {}
+    told = {"dtype": str(model.model.dtype).removeprefix("torch.")}
     if model.facts is not None:
         digest = file_sha256(Path(options.adapter) / "adapter_model.safetensors")
-        told = {"adapter": model.name, "adapter_hash": digest}
+        told |= {"adapter": model.name, "adapter_hash": digest}
         told |= {"base": model.facts.base_hub_id, "base_hash": model.facts.base_sha256}
     if options.base is not None:
         base = resolve(str(options.base))

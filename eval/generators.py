@@ -152,7 +152,7 @@ class LanguageModel:
     def load(cls, adapter: str | Path | None = None, base: str | None = None, dtype: str | None = None) -> "LanguageModel":
         """Loads a base model and merges an adapter's folder into it; either may be left out, not both.
 
-        base: by default the packaged model that the adapter names. dtype: bfloat16 by default.
+        base: by default the packaged model that the adapter names. dtype: by default what this machine computes with quickly.
         Raises InputError for a folder that is no adapter, one of another base, or a base that is not to be had.
         """
         import torch
@@ -160,15 +160,17 @@ class LanguageModel:
         from finetune.base_models import load_model, load_tokenizer, resolve
         from finetune.cell_tokens import CellTokens
         from finetune.loading import load_adapted
+        from finetune.precision import quick_dtype
 
+        dtype = dtype or quick_dtype("cuda" if torch.cuda.is_available() else "cpu")
         if adapter is not None:
-            found = load_adapted(Path(adapter), base, dtype or "bfloat16", merge=True)
+            found = load_adapted(Path(adapter), base, dtype, merge=True)
             model, parts = found.model, [found.tokens, found.facts, found.palette]
         elif base is None:
             raise InputError("generator: give an adapter's folder or a base model")
         else:
             bare = resolve(base)
-            model, parts = load_model(bare, dtype or "bfloat16"), [CellTokens(load_tokenizer(bare))]
+            model, parts = load_model(bare, dtype), [CellTokens(load_tokenizer(bare))]
         return cls(model.to("cuda") if torch.cuda.is_available() else model, *parts)
 
     @property

@@ -24,8 +24,9 @@ NUMBERS = {
 }  # fmt: skip
 WORDS = (
     "caption", "adapter", "adapter_hash", "base", "base_hash", "transformer", "transformer_hash", "endpoint", "forced",
-    "continued", "task", "beside",
+    "continued", "task", "beside", "dtype",
 )  # fmt: skip
+BEFORE = "bfloat16"  # what language models drew in while pictures did not say it
 DRAW = "."  # of given pixels: the model draws here; no symbol of the alphabet
 
 
@@ -104,7 +105,7 @@ def _range(text: str) -> range:
 
 
 def find_model(how: How, folders: Iterable[Path], base: str | None = None) -> dict[str, str | Path | None]:
-    """The flags adapter, base and transformer that load what drew a picture: found by hash below the folders.
+    """The flags adapter, base, transformer and dtype that load what drew a picture: found by hash below the folders.
 
     base: where its base model lies, if that is known. Raises InputError that says what is missing.
     """
@@ -116,9 +117,9 @@ def find_model(how: How, folders: Iterable[Path], base: str | None = None) -> di
         return {"transformer": _found(how, "transformer", "model.safetensors", folders)}
     if "adapter_hash" in how.values:
         adapter = _found(how, "adapter", "adapter_model.safetensors", folders)
-        return {"adapter": adapter, "base": base or _base_of_adapter(how, adapter)}
+        return {"adapter": adapter, "base": base or _base_of_adapter(how, adapter), "dtype": how.get("dtype", BEFORE)}
     if base or "base" in how.values:
-        return {"base": base or _base(how)}
+        return {"base": base or _base(how), "dtype": how.get("dtype", BEFORE)}
     raise InputError(f"{how.file}: does not say what drew it; give --adapter, --base or --transformer")
 
 

@@ -9,6 +9,7 @@ from data_prep.bounded import read_yaml
 from data_prep.errors import InputError
 from eval import rivals
 from eval.run_folder import MAX_NAME, is_word
+from finetune.precision import quick_dtype
 
 SPLITS = ("test", "validation", "unseen_cells")
 
@@ -19,7 +20,8 @@ class GenerateRecipe:
 
     split: where the held-out sprites come from: 'test' has unseen plans and combinations, 'validation' known plans alone,
     'unseen_cells' what a corpus left out. prompts: how many of them are asked for, cell by cell; unconstrained: how many of those
-    are also drawn without the grammar; likelihoods: how many are measured in bits. dtype float32 makes batches matter least.
+    are also drawn without the grammar; likelihoods: how many are measured in bits. dtype: of
+    language models, by default of a recipe file what the machine computes with quickly; float32 makes batches matter least.
     """
 
     name: str
@@ -61,12 +63,15 @@ class GenerateRecipe:
 
 def read_recipe(path: Path) -> GenerateRecipe:
     """Raises InputError for a file that cannot be read, an unknown key (with the nearest valid one) or a missing one."""
+    from torch import cuda
+
     keys = read_yaml(path)
     valid = [f.name for f in fields(GenerateRecipe)]
     for key in keys:
         if key not in valid:
             near = difflib.get_close_matches(str(key), valid, 1, 0)[0]
             raise InputError(f"{path}: unknown key {key!r}; the nearest valid one is {near!r}")
+    keys.setdefault("dtype", quick_dtype("cuda" if cuda.is_available() else "cpu"))
     try:
         return GenerateRecipe(**keys)
     except TypeError as error:

@@ -10,6 +10,7 @@ import yaml
 from data_prep.errors import InputError
 from finetune.memory import BAND, GB, RUNTIME, Setting, Shape, predict, shape_of
 from finetune.own_sprites import sprites_to_see
+from finetune.precision import cpu_attention, quick_dtype
 
 RECIPES = Path(__file__).parent / "recipes"
 SMALL, LARGE, QUANTISED = "smollm2_135m.yaml", "qwen3_1.7b.yaml", "qwen3_1.7b_qlora.yaml"
@@ -93,6 +94,7 @@ class Choice:
         keys |= {"per_device_train_batch_size": batch, "gradient_accumulation_steps": length.each // batch}
         keys |= {"activation_checkpointing": True} if setting.checkpointing else {}
         keys |= {"use_cpu": True} if device == "cpu" else {}
+        keys |= {"dtype": "float32", "bf16": False} if setting.precision == "fp32" else {}
         keys |= {"attn_implementation": setting.attention, "max_steps": steps, "save_steps": -(-steps // SAVES)}
         keys |= {"logging_steps": max(1, min(5, round(LINE / (a_sprite * length.each))))}
         # the guide was taught on the reef, so its scores of other sprites are no ground to prefer an earlier checkpoint
@@ -139,9 +141,10 @@ def _candidates(device: str, base: str | None) -> Iterator[tuple[str, str, Shape
 def _setting(recipe: str, device: str, side: int) -> Setting:
     keys = yaml.safe_load((RECIPES / recipe).read_text())
     tokens = PROMPT + side * (side + 1) + 20
-    attention = "eager" if device == "cpu" and side <= 16 else "sdpa"  # eager is quicker on a CPU while rows are short
-    four_bit = {"precision": "nf4", "nested": True} if keys.get("load_in_4bit") else {}
-    return Setting(SPRITES_A_STEP[device], tokens, keys["lora_r"], attention=attention, device=device, **four_bit)
+    quick = quick_dtype(device)
+    attention, plain = cpu_attention(quick, side) if device == "cpu" else "sdpa", "bf16" if quick == "bfloat16" else "fp32"
+    stored = {"precision": "nf4", "nested": True} if keys.get("load_in_4bit") else {"precision": plain}
+    return Setting(SPRITES_A_STEP[device], tokens, keys["lora_r"], attention=attention, device=device, **stored)
 
 
 def fitting(shape: Shape | None, setting: Setting, free: float) -> Setting | None:

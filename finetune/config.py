@@ -14,12 +14,14 @@ from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
 
+from torch import cuda
 from trl import ModelConfig, SFTConfig, TrlParser
 
 from data_prep.bounded import first_line, read_yaml
 from data_prep.errors import InputError
 from data_prep.pairs import content_hash
 from finetune.adapter_folder import AdapterFacts
+from finetune.precision import quick_dtype
 
 
 @dataclass
@@ -94,6 +96,7 @@ REMOVED = {  # keys that older recipes hold or that TRL would take without effec
     "gradient_checkpointing": "write activation_checkpointing instead",
     "gradient_checkpointing_kwargs": "write activation_checkpointing_kwargs instead",
 }
+PRECISION = ("dtype", "bf16", "fp16")  # where a recipe sets none of them, it is what the machine computes with quickly
 SHAPE_OF_LORA = {"lora_r", "lora_alpha", "lora_target_modules", "use_rslora", "use_dora"}
 DATACLASSES = (Recipe, GridSFTConfig, ModelConfig)
 
@@ -116,6 +119,10 @@ def read_keys(arguments: list[str], classes: tuple) -> tuple[list, dict]:
     """Command-line arguments → an instance of each dataclass, and name → value of the keys that file and flags set."""
     arguments = [part for a in arguments for part in (a.split("=", 1) if a.startswith("--config=") else [a])]
     names = _given(arguments, classes)
+    if not names.intersection(PRECISION):
+        quick = quick_dtype("cuda" if cuda.is_available() else "cpu")
+        arguments = [*arguments, "--dtype", quick, "--bf16", str(quick == "bfloat16").lower()]
+        names |= {"dtype", "bf16"}
     parser = TrlParser(classes)
     parser.error = _raise  # argparse would print its whole usage
     try:

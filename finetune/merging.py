@@ -62,5 +62,5 @@ def add_plain(model, file: Path, factor: float) -> None:
         weight = model.get_submodule(name).weight
         if (len(up), down.shape[1]) != weight.shape:
             raise ValueError(f"{name} is {tuple(weight.shape)}, the adapter's is {(len(up), down.shape[1])}")
-        with torch.no_grad():
-            weight.copy_(weight.float() + factor * (up @ down))
+        with torch.no_grad():  # in place: a new matrix for each step of the sum takes time
+            weight.copy_((up @ down).mul_(factor).add_(weight))

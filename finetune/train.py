@@ -24,12 +24,13 @@ def main(arguments: list[str]) -> int:
 
 def train(arguments: list[str]) -> None:
     """The whole run, from arguments to the adapter's folder. A run that does not fit in memory is an InputError with advice."""
-    from finetune.quiet import quieten
+    from finetune.quiet import quick_imports, quieten
 
-    quieten()
-    from finetune.config import parse
-    from finetune.memory_advice import advised, check_memory
-    from finetune.setup import finished_adapter, load_run
+    with quick_imports():
+        quieten()
+        from finetune.config import parse
+        from finetune.memory_advice import advised, check_memory
+        from finetune.setup import finished_adapter, load_run
 
     config = parse(arguments)
     folder = Path(config.training.output_dir) / "adapter"
@@ -45,6 +46,7 @@ def train(arguments: list[str]) -> None:
 def fit(run, folder: Path) -> None:
     """Measures, trains from the last checkpoint on, measures again and writes the adapter."""
     from finetune.adapter_folder import round_lora
+    from finetune.precision import slow_here
 
     checkpoint = run.claim()
     trainer = run.trainer(_taste(run))
@@ -53,6 +55,8 @@ def fit(run, folder: Path) -> None:
         f"{run.base.hub_id}: {len(run.data['train']):,} training sprites on {trainer.args.world_size} process(es), "
         f"{run.sprites_per_step} a step; measuring {run.config.recipe.eval_sprites} held-out ones"
     )
+    if run.config.training.bf16 and (advice := slow_here("bfloat16", trainer.args.device.type)):
+        say(f"{advice}: --dtype float32 --bf16 false")
     before = run.measure(trainer)
     trainer.train_from(checkpoint)
     trainer.refuse_broken_weights()

@@ -12,6 +12,7 @@ import yaml
 from data_prep.bounded import first_line, read_yaml
 from data_prep.errors import InputError
 from eval.metrics.critics import read_facts
+from finetune.precision import quick_dtype
 
 NOT_HASHED = ("output_dir", "max_minutes")  # where it lies and when it pauses make no other run
 WORDS = ("dataset", "output_dir", "conditions", "guide")
@@ -26,6 +27,7 @@ class TrainRecipe:
     batch_size: sprites a step and process. *_every: steps. ema: decay of the averaged weights. condition_dropout: share of
     sprites a step that are told nothing, which guidance needs; flips: share that are mirrored, with facing swapped.
     guide: folder with a critic that chooses a checkpoint of its own, after sheet_sprites drawings; '': none.
+    bf16: autocast; a recipe file that leaves it out takes what the machine computes with quickly.
     max_minutes: wall clock of one call, after which it stops with a checkpoint; 0: none.
     """
 
@@ -111,6 +113,8 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> TrainRecipe:
         else:
             keys[name] = value
     check_keys(keys, [f.name for f in fields(TrainRecipe)], f"recipe {path}")
+    if "bf16" not in keys:
+        keys["bf16"] = quick_dtype("cpu" if keys.get("use_cpu", True) else "cuda") == "bfloat16"
     for key, value in keys.items():  # YAML 1.1 takes 2e-3 for a word
         if isinstance(value, str) and key not in WORDS:
             keys[key] = _number(key, value)

@@ -47,7 +47,8 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     ladder.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="by default 1 2 3")
     ladder.add_argument("--rungs", nargs="+", metavar="NAME", help="by default all; a wrong name tells which there are")
     ladder.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    ladder.add_argument("--runs", type=Path, default=Path("runs/ladder"), help="what is measured; by default runs/ladder")
+    ladder.add_argument("--runs", type=Path, default=Path("docs/ladder"), help="what is measured; by default docs/ladder")
+    ladder.add_argument("--dtype", choices=("float32", "bfloat16"), help="by default what this machine computes with quickly")
     ladder.add_argument("--out", type=Path, default=Path("docs/ladder"), help="of the page; by default docs/ladder")
     ladder.set_defaults(run=_ladder)
     source = commands.add_parser("source", help="make the published figures again from the published source results")
@@ -90,8 +91,11 @@ def _blind(options) -> str:
 def _ladder(options) -> Path:
     from eval.bench.ladder.page import write
     from eval.bench.ladder.queue import Settings, chosen, run
+    from finetune.precision import quick_dtype
 
-    settings, rungs = Settings(options.size, options.sprites, options.tested, options.free, options.base), chosen(options.rungs)
+    dtype = options.dtype or quick_dtype(options.device)
+    settings = Settings(options.size, options.sprites, options.tested, options.free, options.base, dtype)
+    rungs = chosen(options.rungs)
     for line in run(settings, options.seeds, rungs, options.runs, options.device):
         print(line, flush=True)
         write(options.runs, settings, options.seeds, options.out)

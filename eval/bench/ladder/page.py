@@ -123,8 +123,9 @@ def _opening(rows: Sequence[dict], settings: Settings) -> str:
     short = f" Of {', '.join(fewer)} fewer seeds are measured so far." if fewer else ""
     return (
         f"Made by `pixelreef bench ladder`: {settings.base}, {settings.size}×{settings.size} sprites of the procedural reef, "
-        f"{settings.sprites} sprites seen by each run, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}, {settings.tested} test "
-        f"prompts ({settings.free} for validity) of unseen combinations. **These are short runs**: they say which steps "
+        f"{settings.sprites} sprites seen by each run, in {settings.dtype}, "
+        f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}, {settings.tested} test prompts ({settings.free} for validity) of "
+        "unseen combinations. **These are short runs**: they say which steps "
         f"matter early in training, not where any recipe ends.{short} Intervals are 95 % bootstrap over prompts, each prompt the "
         "mean over its seeds; they do not hold what another seed would bring. A step is compared with the rung named beside it, "
         "on the same prompts and seeds."

@@ -2,13 +2,15 @@
 
     pixelreef bench ladder [--size 8] [--sprites 240] [--seeds 1 2 3] [--rungs published LoRA …] [--device cuda]
 
-A rung that is measured is a file `<rung>-<seed>.json` under runs/ladder; run again, the queue goes on with what is missing, and
-what was measured under other settings is measured anew. All rungs of a seed come before those of the next. The page says how far
-it is. A training takes 4 minutes at 8×8 with 240 sprites on one quiet core, a measurement one.
+A rung that is measured is a file `<rung>-<seed>.json` under docs/ladder; run again, the queue goes on with what is missing, on
+another machine too, and what was measured under other settings is measured anew. All rungs of a seed come before those of the
+next. The page says how far it is. A training takes 4 minutes at 8×8 with 240 sprites on one quiet core that has bfloat16
+instructions, a measurement one.
 """
 
 import hashlib
 import json
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -24,13 +26,15 @@ METRICS = ("bits", "gain", "right_colour", "like_sprites", "valid")
 
 @dataclass(frozen=True)
 class Settings:
-    """Of all rungs. sprites: seen in training; tested: prompts that are measured; free: of those, answered without a grammar."""
+    """Of all rungs. sprites: seen in training; tested: prompts that are measured; free: of those, answered without a grammar;
+    dtype: of all arithmetic."""
 
     size: int = 8
     sprites: int = 240
     tested: int = 60
     free: int = 20
     base: str = "smollm2-135m"
+    dtype: str = "bfloat16"
 
     def __post_init__(self):
         least = {"size": MIN_SIDE, "sprites": 4, "tested": 2, "free": 1}
@@ -84,13 +88,15 @@ def run(settings: Settings, seeds: list[int], rungs: tuple[Rung, ...], folder: P
     for seed, missing in work(settings, seeds, rungs, folder):
         started, trained = time.perf_counter(), named(missing[0].weights)
         if trained.trained:
-            model = train(trained, settings.size, settings.sprites, seed, base, tokens, folder / "trainer", device)
+            with tempfile.TemporaryDirectory() as out:
+                model = train(trained, settings, seed, base, tokens, Path(out), device)
         else:
-            model = load_model(base, "bfloat16").to(device).eval()
+            model = load_model(base, settings.dtype).to(device).eval()
         seconds = time.perf_counter() - started
         for rung in missing:
             started = time.perf_counter()
-            values = measure(LadderModel(model, tokens, rung), tested, seed, settings.free)
+            measured = measure(LadderModel(model, tokens, rung), tested, seed, settings.free)
+            values = {metric: [v if v is None else round(v, 5) for v in found] for metric, found in measured.items()}
             told = {"key": settings.key(rung, seed), "rung": rung.name, "seed": seed, "train_seconds": round(seconds, 1)}
             told |= {"measure_seconds": round(time.perf_counter() - started, 1), "settings": asdict(settings), "values": values}
             write_whole(_file(folder, rung, seed), json.dumps(told) + "\n")

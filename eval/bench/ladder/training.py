@@ -10,6 +10,7 @@ from data_prep.augment import Augmentation
 from data_prep.sources.procedural import split_of, sprites
 from data_prep.sprite import Sprite
 from eval.bench.ladder.forms import Asked, palette
+from eval.bench.ladder.queue import Settings
 from eval.bench.ladder.rungs import Rung
 from finetune.base_models import BaseModel, load_model
 from finetune.cell_tokens import CellTokens
@@ -74,7 +75,7 @@ class WeightedTrainer(GridSFTTrainer):
         return cross_entropy(logits.transpose(1, 2), labels, weight=weight, ignore_index=IGNORED)
 
 
-def train(rung: Rung, size: int, count: int, seed: int, base: BaseModel, tokens: CellTokens, out: Path, device: str = "cpu"):
+def train(rung: Rung, settings: Settings, seed: int, base: BaseModel, tokens: CellTokens, out: Path, device: str = "cpu"):
     """The trained model, a PeftModel in evaluation mode. Writes nothing that stays. device: cpu or cuda."""
     from datasets import Dataset, disable_progress_bars
     from peft import LoraConfig
@@ -84,15 +85,16 @@ def train(rung: Rung, size: int, count: int, seed: int, base: BaseModel, tokens:
 
     disable_progress_bars()
     set_seed(seed)
-    rows = rows_of(rung, training_sprites(rung, size, count, seed), tokens, seed)
+    rows = rows_of(rung, training_sprites(rung, settings.size, settings.sprites, seed), tokens, seed)
     args = GridSFTConfig(
         output_dir=str(out), learning_rate=rung.learning_rate, per_device_train_batch_size=SPRITES_A_STEP,
-        max_steps=-(-count // SPRITES_A_STEP), save_strategy="no", report_to=[], seed=seed, bf16=True, use_cpu=device == "cpu",
+        max_steps=-(-settings.sprites // SPRITES_A_STEP), save_strategy="no", report_to=[], seed=seed,
+        bf16=settings.dtype == "bfloat16", use_cpu=device == "cpu",
         train_sampling_strategy="sequential", logging_steps=10, max_length=1024 if rung.weighted else None,
     )  # fmt: skip
     targets = rung.targets if isinstance(rung.targets, str) else list(rung.targets)
     lora = LoraConfig(r=16, lora_alpha=32, lora_dropout=rung.dropout, target_modules=targets, task_type="CAUSAL_LM")
-    model = load_model(base, "bfloat16", attn_implementation="eager" if device == "cpu" else "sdpa")
+    model = load_model(base, settings.dtype, attn_implementation="eager" if device == "cpu" else "sdpa")
     used = np.unique(np.concatenate([row["labels"] for row in rows]))
     trainer = (WeightedTrainer if rung.weighted else GridSFTTrainer)(
         model=model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokens.tokenizer, peft_config=lora,
