@@ -22,7 +22,7 @@ INTRO = """# Corpora
 Made by `python -m data_prep.corpora_page` from the cards of prepared datasets, which `pixelreef prepare` wrote, and from what the
 two recovery commands printed. The datasets themselves are not published: each is a command away, in the head of its recipe under
 `data_prep/recipes/`, and its own card, contact sheet, near-duplicates and list of dropped sprites lie beside it. How long it
-takes: [speed-prepare.md](speed-prepare.md)."""
+takes: [speed.md](speed.md#preparing)."""
 
 
 def sections(card: str) -> dict[str, str]:

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_play(commands.add_parser("play", help="draw by hand on a page in the browser, served on this machine alone"))
     _add_curate(commands.add_parser("curate", help="accept or reject a dataset's sprites by key, on a page in the browser"))
     _add_rate(commands.add_parser("rate", help="say which of two drawings is better, blind, on a page in the browser"))
-    _add_bench(commands.add_parser("bench", help="Pixel Art Bench, and how fast we draw and prepare"))
+    _add_bench(commands.add_parser("bench", help="Pixel Art Bench, and how fast everything is beside others"))
     return parser
 
 
@@ -102,6 +102,7 @@ def _add_draw(draw: argparse.ArgumentParser) -> None:
     draw.add_argument("--palette", metavar="FILE", help="use these colours alone: a .gpl, .hex or indexed .png, or a name")
     draw.add_argument("--reference", type=Path, metavar="PICTURE", help="use this picture's colours, by their roles in it")
     draw.add_argument("--force", action="store_true", help="draw sizes and palettes that the adapter was not trained on")
+    draw.add_argument("--dtype", choices=("float32", "bfloat16"), help="by default what this machine computes with quickly")
     draw.add_argument("--like", type=Path, metavar="PNG", help="draw this drawing again; other flags change it")
     draw.add_argument("--recolour", type=Path, metavar="PNG", help="colour this sprite anew, as the caption says")
     draw.add_argument("--continue", dest="continue_from", type=Path, metavar="PNG", help="a sprite of which pixels stand")
@@ -169,46 +170,15 @@ def _shade(options) -> None:
 def _add_bench(bench: argparse.ArgumentParser) -> None:
     what = bench.add_subparsers(dest="what", required=True, metavar="WHAT")
     _add_pixel_art_bench(what)
-    _add_bench_prepare(what.add_parser("prepare", help="how fast a corpus is prepared, and pictures quantised beside Pillow"))
-    draw = what.add_parser("draw", help="how fast grids are drawn")
-    draw.add_argument("--adapter", type=Path, help="an adapter's folder; by default the newest that is here")
-    draw.add_argument("--base", help="base model: packaged name, folder, GGUF file or hub id")
-    draw.add_argument("--random", metavar="SHAPE", help="instead: random weights in this shape, such as qwen3-1.7b")
-    draw.add_argument("--batch", type=int, nargs="+", default=[1, 8, 32], help="by default 1 8 32")
-    draw.add_argument("--size", type=int, default=16, help="pixels a side; by default 16")
-    draw.add_argument("--repeats", type=int, default=5, help="timed calls of either way a batch; by default 5")
-    draw.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="by default cpu")
-    draw.add_argument("--out", type=Path, default=Path("docs/speed-draw.md"), help="the page; its figures go beside it as .json")
-    draw.set_defaults(run=_bench_draw, transformer=None)
+    from eval.speed.commands import add_to
+
+    add_to(what)
 
 
 def _add_pixel_art_bench(what: argparse._SubParsersAction) -> None:
     from eval.bench.commands import add_to
 
     add_to(what)
-
-
-def _add_bench_prepare(prepare: argparse.ArgumentParser) -> None:
-    prepare.add_argument("--pack", type=Path, nargs="+", default=[], metavar="ZIP", help="packs to prepare; by default none")
-    prepare.add_argument("--sprites", type=int, default=500, help="pictures a timed call; by default 500")
-    prepare.add_argument("--repeats", type=int, default=7, help="timed calls of each way; by default 7")
-    prepare.add_argument("--num-proc", type=int, nargs="+", default=[1, 2], help="processes of `prepare`; by default 1 2")
-    prepare.add_argument(
-        "--out", type=Path, default=Path("docs/speed-prepare.md"), help="the page; beside it its figures as .json"
-    )
-    prepare.set_defaults(run=_bench_prepare)
-
-
-def _bench_prepare(options) -> None:
-    from eval.bench_prepare import bench
-
-    return bench(options)
-
-
-def _bench_draw(options) -> None:
-    from eval.bench_draw import bench
-
-    return bench(options)
 
 
 def _add_play(play: argparse.ArgumentParser) -> None:

@@ -179,8 +179,8 @@ MISSING = """'Open' means that the interval holds the goal, or that too few draw
 sprites made by people against the transformer's (the adapter for sprites made by people answers in the bench's format, not in one
 palette), and anything at the flagship's size with real weights."""
 BENCH = """Models and controls on Pixel Art Bench: [the leaderboard](leaderboard.md); what its published numbers can mean:
-[bench.md](bench.md). Speed: [drawing](speed-draw.md), [preparing](speed-prepare.md). Does a merged or converted adapter draw the
-same: [parity](parity.md)."""
+[bench.md](bench.md). How fast everything is beside others: [speed](speed.md). Does a merged or
+converted adapter draw the same: [parity](parity.md)."""
 
 
 def write(root: Path = REPOSITORY) -> Path:

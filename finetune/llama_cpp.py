@@ -1,4 +1,4 @@
-"""llama.cpp's own server, out of the xllamacpp wheel, in this process and on one thread: what a GGUF file is compared by."""
+"""llama.cpp's own server, out of the xllamacpp wheel, in this process: what a GGUF file is compared by."""
 
 import json
 import urllib.request
@@ -13,17 +13,21 @@ EXACT = {"temperature": 0, "cache_prompt": False, "samplers": ["temperature"], "
 
 
 class LlamaServer:
-    """Serves as long as it lives. model: a GGUF file. Raises InputError where the wheel is not installed."""
+    """Serves as long as it lives. model: a GGUF file. Raises InputError where the wheel is not installed.
 
-    def __init__(self, model: Path):
+    slots: how many requests it answers at once, each of at most `context` tokens.
+    """
+
+    def __init__(self, model: Path, threads: int = 1, slots: int = 1, context: int = 2048):
         try:
             import xllamacpp
         except ModuleNotFoundError as error:
-            raise InputError("llama.cpp is not here: pip install xllamacpp") from error
+            raise InputError("llama.cpp is not here: xllamacpp is missing; pip install -e .[dev]") from error
         params = xllamacpp.CommonParams()
         params.model.path = str(model)
-        params.n_ctx, params.n_parallel, params.n_gpu_layers, params.warmup, params.verbosity = 2048, 1, 0, False, -1
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+        params.n_ctx, params.n_parallel, params.n_gpu_layers = slots * context, slots, 0
+        params.warmup, params.verbosity = False, -1
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         params.port = 0  # a free one
         self.server = xllamacpp.Server(params)
 

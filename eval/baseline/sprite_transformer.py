@@ -147,14 +147,14 @@ class Block(nn.Module):
 
     def attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """Causal attention of whole sequences: (B, T, heads · head width)."""
-        if q.requires_grad and q.device.type == "cpu" and q.shape[2] <= SHORT:
+        if q.requires_grad and q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.shape[2] <= SHORT:
             return self.attend_short(q, k, v).transpose(1, 2).flatten(2)
         k, v = (part.repeat_interleave(self.heads // self.kv_heads, 1) for part in (k, v))
         return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
 
     def attend_short(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """The same as plain matrix products, (B, heads, T, head width). On a CPU the fused kernel's backward pass takes longer
-        than all the rest of a step: 65 ms a layer at 16 × 265 tokens in bfloat16, these 25."""
+        """The same as plain matrix products, (B, heads, T, head width). In bfloat16 on a CPU the fused kernel's backward pass
+        takes longer than all the rest of a step: 65 ms a layer at 16 × 265 tokens, these 25. In float32 it is the faster way."""
         length = q.shape[2]
         q = q.unflatten(1, (self.kv_heads, -1)).flatten(2, 3)  # the queries of all heads that share keys, one below the other
         scores = (q @ k.mT).unflatten(2, (-1, length)) * self.head_width**-0.5

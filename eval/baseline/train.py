@@ -98,13 +98,7 @@ class Training:
         import torch
 
         recipe, device = self.recipe, self.accelerator.device
-        batch = self.batches.at(self.step, recipe.condition_dropout, recipe.flips)
-        share = slice(
-            self.accelerator.process_index * recipe.batch_size, (self.accelerator.process_index + 1) * recipe.batch_size
-        )
-        grids = torch.from_numpy(batch.grids[share].astype("int64")).to(device)
-        logits = self.model(grids, torch.from_numpy(batch.conditions[share]).to(device))
-        loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), grids.flatten())
+        loss = self.loss()
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.core.parameters(), recipe.clip)
         for group in self.optimiser.param_groups:
@@ -119,6 +113,17 @@ class Training:
         told = self.accelerator.gather(torch.tensor(own, device=device, dtype=torch.float64))
         self.losses.append(told[:, 0].mean().item())
         return told[:, 1].max().item()
+
+    def loss(self):
+        """Nats a pixel of this process's share of the step's batch."""
+        import torch
+
+        recipe, device, process = self.recipe, self.accelerator.device, self.accelerator.process_index
+        batch = self.batches.at(self.step, recipe.condition_dropout, recipe.flips)
+        share = slice(process * recipe.batch_size, (process + 1) * recipe.batch_size)
+        grids = torch.from_numpy(batch.grids[share].astype("int64")).to(device)
+        logits = self.model(grids, torch.from_numpy(batch.conditions[share]).to(device))
+        return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), grids.flatten())
 
     def log(self, measured: dict) -> None:
         loss, seen = sum(self.losses) / len(self.losses), self.step * self.batches.size

@@ -43,8 +43,12 @@ def _integer(cell) -> int | None:
         return None
 
 
-def _parsed(rows: Sequence[Sequence]) -> list[list[int | None]]:
-    return [[_integer(cell) for cell in row] for row in rows]
+class _Parsed(list):
+    """Rows whose cells are parsed: `measures` parses once for all seven formulas, which is what they would spend most time on."""
+
+
+def _parsed(rows: Sequence[Sequence]) -> Sequence[list[int | None]]:
+    return rows if isinstance(rows, _Parsed) else _Parsed([_integer(cell) for cell in row] for row in rows)
 
 
 def _is_ragged(rows: Sequence[Sequence]) -> bool:
@@ -111,6 +115,7 @@ def quality_score(rows: Sequence[Sequence], palette: Sequence, height: int, widt
 
 def measures(rows: Sequence[Sequence], palette: Sequence, height: int, width: int) -> dict[str, float | None]:
     """All seven of one drawing, by their names."""
+    rows = _parsed(rows)
     functions = (grid_valid, palette_validity, colour_efficiency, edge_density, fill_balance, normalised_entropy)
     found = {function.__name__: function(rows, palette, height, width) for function in functions}
     undefined = None in found.values()

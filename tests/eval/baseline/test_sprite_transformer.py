@@ -70,12 +70,20 @@ def test_cached_logits_are_those_of_the_whole_pass(positions, kv_heads, size):
 
 
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
-def test_training_attends_like_the_fused_kernel(kv_heads):
-    model = small(kv_heads=kv_heads)
-    grids, told = torch.from_numpy(np.random.default_rng(2).integers(0, 7, (2, 6, 6))), torch.tensor([[1, 2], [0, 1]])
-    trained = model(grids, told)
-    with torch.no_grad():
-        assert torch.allclose(trained, model(grids, told), atol=1e-4)
+def test_short_attention_is_that_of_the_fused_kernel(kv_heads):
+    block = small(kv_heads=kv_heads).blocks[0]
+    q, k, v = (torch.randn(2, heads, 38, 8) for heads in (4, kv_heads, kv_heads))
+    assert torch.allclose(block.attend_short(q, k, v).transpose(1, 2).flatten(2), block.attend(q, k, v), atol=1e-5)
+
+
+def test_training_in_bfloat16_alone_takes_the_short_attention(monkeypatch):
+    model, taken = small(), []
+    monkeypatch.setattr(type(model.blocks[0]), "attend_short", lambda block, q, k, v: taken.append(q.dtype) or q)
+    grids, told = torch.zeros(1, 6, 6, dtype=torch.long), torch.tensor([[1, 2]])
+    model(grids, told)
+    with torch.autocast("cpu", torch.bfloat16):
+        model(grids, told)
+    assert taken == [torch.bfloat16] * 2
 
 
 def test_every_condition_and_the_place_count():

@@ -2,36 +2,37 @@
 
     pixelreef bench prepare [--pack sprites.zip …] [--sprites 500] [--repeats 7] [--num-proc 1 2]
 
-Quantising: (n, 32, 32, 4) pictures to index grids of `reef64`, three ways in turns, one thread, after a call of each to warm up:
-ours; Pillow's own route, `Image.quantize(palette=…)` without dithering picture by picture, from array to array; and Pillow on all
-pictures as one tall image, which spares it most of its calls. Every call gets pictures that nobody saw before. First it is
-checked how often both give the same entry and how far, in OKLab, each moves a pixel: Pillow compares in RGB, through a cache of
-coarse cells.
-
-Preparing: `pixelreef prepare` in a process of its own, from the packs or else from the procedural source, once for each number of
-processes. Writes docs/speed-prepare.json and docs/speed-prepare.md, prints the table and the same JSON in one line. On a machine
-that does other things the CPU seconds say more than the clock: both are given.
+Quantising: (n, 32, 32, 4) pictures to index grids of `reef64`, three ways in turns: ours; Pillow's own route,
+`Image.quantize(palette=…)` without dithering picture by picture, from array to array; and Pillow on all pictures as one tall
+image, which spares it most of its calls. Preparing: `pixelreef prepare` in a process of its own, from the packs or else from the
+procedural source, once for each number of processes.
 """
 
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.palette import Palette, named, oklab, quantise
-from data_prep.whole_files import write_whole
-from eval.bench_draw import commit, cpu_name
+from eval.speed.contest import Times, environment, in_turns, spread, words
+from eval.speed.page import show, table
 
+TITLE = "Preparing"
+SAID = """Quantising to `reef64` beside Pillow, one thread, sprites a second of CPU time: on a machine that does other things they
+say more than the clock. First it is checked how often each way gives the entry that ours gives, and that all find the same
+pixels transparent. *Error*: the mean OKLab distance by which a pixel is moved; Pillow compares in RGB, through a cache of coarse
+cells. How memory grows with the corpus is below, under scale."""
+LEFT = {"cpu": "pixelreef bench prepare --pack cc0-sprites.zip permissive-sprites.zip"}
+OURS, PILLOW = "ours", "Pillow"
 SIDE = 32
 TINTS = 16  # of the pictures that share their colours, as the sprites of a pack do
 KINDS = {
@@ -100,7 +101,7 @@ def _by_pillow(rgba: np.ndarray, table) -> np.ndarray:
     return np.where(rgba[..., 3] >= 128, np.asarray(found) + 1, 0).astype(np.uint8)
 
 
-WAYS: dict[str, Callable] = {"ours": ours, "Pillow": pillow, "Pillow, all in one image": pillow_at_once}
+WAYS: dict[str, Callable] = {OURS: ours, PILLOW: pillow, "Pillow, all in one image": pillow_at_once}
 
 
 def agreement(kind: str, count: int, palette: Palette) -> dict:
@@ -118,26 +119,25 @@ def agreement(kind: str, count: int, palette: Palette) -> dict:
     return rows
 
 
-def timings(kind: str, count: int, repeats: int, palette: Palette) -> dict[str, list[float]]:
-    """Way → CPU seconds of each call after the first, in turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in WAYS}
-    for turn in range(repeats + 1):
-        rgba = pictures(kind, count, turn)
-        for name, way in WAYS.items():
-            started = time.process_time()
-            way(rgba, palette)
-            seconds[name].append(round(time.process_time() - started, 6))
-    return {name: found[1:] for name, found in seconds.items()}
+def timings(kind: str, count: int, repeats: int, palette: Palette) -> dict[str, Times]:
+    """Each turn has pictures of its own, which every way gets."""
+    of_turn = [pictures(kind, count, turn) for turn in range(repeats + 1)]
+    return in_turns({name: partial(_call, way, of_turn, palette) for name, way in WAYS.items()}, repeats, count)
+
+
+def _call(way: Callable, of_turn: list[np.ndarray], palette: Palette, turn: int) -> None:
+    way(of_turn[turn], palette)
 
 
 def prepared(packs: list[Path], sprites: int, num_proc: int) -> dict:
     """Seconds of one `pixelreef prepare`, start of Python included, and what came out."""
-    sources = [{"kind": "packs", "path": str(pack.resolve())} for pack in packs]
+    sources: list[dict] = [{"kind": "packs", "path": str(pack.resolve())} for pack in packs]
     sources = sources or [{"kind": "procedural", "seed": 1, "count": sprites}]
-    recipe = {"name": "bench", "sources": sources, "sizes": [16, 24, 32] if packs else [32], "palette": "reef64"}
+    recipe: dict = {"name": "bench", "sources": sources, "sizes": [16, 24, 32] if packs else [32], "palette": "reef64"}
+    recipe |= {"num_proc": num_proc}
     with tempfile.TemporaryDirectory() as place:
         config, out = Path(place) / "bench.yaml", Path(place) / "bench"
-        config.write_text(json.dumps(recipe | {"num_proc": num_proc}))
+        config.write_text(json.dumps(recipe))
         before, started = _children(), time.perf_counter()
         command = [sys.executable, "-m", "data_prep.prepare", "--config", str(config), "--out", str(out)]
         done = subprocess.run(command, cwd=Path(__file__).resolve().parents[1], capture_output=True, text=True, check=False)
@@ -158,48 +158,36 @@ def _children() -> float:
 def measure(packs: list[Path], sprites: int, repeats: int, processes: list[int]) -> dict:
     """All that the page shows, as JSON."""
     palette = named("reef64")
-    found = {}
+    quantised = {}
     for kind in KINDS:
-        found[kind] = {"agreement": agreement(kind, sprites, palette), "seconds": timings(kind, sprites, repeats, palette)}
-        print(f"{kind}: {_ratio(found[kind], 'Pillow'):.1f} times Pillow", flush=True)
-    return {
-        "sprites": sprites, "repeats": repeats, "quantise": found, "packs": [pack.name for pack in packs],
+        times = timings(kind, sprites, repeats, palette)
+        told = {name: asdict(found) for name, found in times.items()}
+        quantised[kind] = {"agreement": agreement(kind, sprites, palette), "times": told}
+        print(f"{kind}: {times[OURS].ratio(times[PILLOW], 'cpu'):.1f} times Pillow", flush=True)
+    return environment(PACKAGES) | {
+        "sprites": sprites, "repeats": repeats, "quantise": quantised, "packs": [pack.name for pack in packs],
         "prepare": [prepared(packs, 4 * sprites, number) for number in processes],
-        "device": cpu_name(), "load_average": round(os.getloadavg()[0], 1), "commit": commit(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }  # fmt: skip
 
 
-def _ratio(found: dict, other: str) -> float:
-    return float(np.median(found["seconds"][other]) / np.median(found["seconds"]["ours"]))
-
-
-def page(found: dict) -> str:
-    """docs/speed-prepare.md from what docs/speed-prepare.json holds."""
-    versions = ", ".join(f"{package} {number}" for package, number in found["versions"].items())
-    lines = ["# How fast a corpus is prepared", "", "Written by `pixelreef bench prepare`; do not edit.", ""]
-    lines += [f"{found['device']}, load {found['load_average']}; {versions}; commit {found['commit']}.", ""]
-    lines += [f"## Quantising to `reef64`, {SIDE}×{SIDE}", ""]
-    lines += [f"Sprites a second of CPU time, one thread; medians of {found['repeats']} calls of {found['sprites']} pictures"]
-    lines[-1] += " that were not seen before (lowest to highest). Error: the mean OKLab distance by which a pixel is moved."
-    for kind, words in KINDS.items():
-        lines += ["", f"**{words[0].upper()}{words[1:]}**", ""]
-        lines += ["| | sprites a second | ours is | the same entry as ours | error |", "|---|---|---|---|---|"]
-        lines += [_quantise_row(found, kind, name) for name in WAYS]
+def lines(found: dict) -> list[str]:
+    told = [f"{words(found)} {found['repeats']} calls of {found['sprites']} pictures of {SIDE}×{SIDE} that were not seen before."]
+    for kind, said in KINDS.items():
+        head = ["", "sprites a second", "ours is", "the same entry as ours", "error"]
+        told += ["", f"*{said[0].upper()}{said[1:]}:*", "", *table(head, [_row(found["quantise"][kind], way) for way in WAYS])]
     source = ", ".join(found["packs"]) or "the procedural source"
-    lines += ["", "## Preparing", "", f"From {source}, start of Python included.", ""]
-    lines += ["| processes | pairs | left out | seconds | CPU seconds |", "|---|---|---|---|---|"]
-    for row in found["prepare"]:
-        lines += [f"| {row['num_proc']} | {row['pairs']:,} | {row['dropped']:,} | {row['wall']:.1f} | {row['cpu']:.1f} |"]
-    return "\n".join(lines) + "\n"
+    rows = [
+        (row["num_proc"], f"{row['pairs']:,}", f"{row['dropped']:,}", f"{row['wall']:.1f}", f"{row['cpu']:.1f}")
+        for row in found["prepare"]
+    ]
+    told += ["", f"*`pixelreef prepare` of {source}, start of Python included:*", ""]
+    return [*told, *table(["processes", "pairs", "left out", "seconds", "CPU seconds"], rows)]
 
 
-def _quantise_row(found: dict, kind: str, name: str) -> str:
-    rates = found["sprites"] / np.maximum(found["quantise"][kind]["seconds"][name], 1e-9)
-    agreed = found["quantise"][kind]["agreement"][name]
-    times = "" if name == "ours" else f"{_ratio(found['quantise'][kind], name):.2g} times as fast"
-    speed = f"{np.median(rates):,.0f} ({rates.min():,.0f} to {rates.max():,.0f})"
-    return f"| {name} | {speed} | {times} | {agreed['same']:.1%} | {agreed['error']:.4f} |"
+def _row(found: dict, name: str) -> list[str]:
+    times, agreed = {way: Times(**one) for way, one in found["times"].items()}, found["agreement"][name]
+    ratio = "" if name == OURS else f"{times[OURS].ratio(times[name], 'cpu'):.2g} times as fast"
+    return [name, spread(times[name].rates("cpu"), ",.0f"), ratio, f"{agreed['same']:.1%}", f"{agreed['error']:.4f}"]
 
 
 def bench(options) -> None:
@@ -207,7 +195,4 @@ def bench(options) -> None:
     if options.sprites < 1 or options.repeats < 1 or min(options.num_proc) < 1:
         raise InputError("bench prepare: sprites, repeats and processes take 1 and more")
     found = measure(options.pack, options.sprites, options.repeats, options.num_proc)
-    write_whole(options.out.with_suffix(".json"), json.dumps(found, indent=1))
-    write_whole(options.out, page(found))
-    print(page(found))
-    print(json.dumps(found))
+    show(options.docs, "prepare", ", ".join(found["packs"]) or "the procedural source", found)

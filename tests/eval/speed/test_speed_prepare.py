@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from data_prep.palette import named
-from eval.bench_prepare import KINDS, WAYS, agreement, page, pictures
 from eval.cli import main
+from eval.speed.page import section
+from eval.speed.prepare import KINDS, OURS, WAYS, agreement, pictures
 
 REEF = named("reef64")
 
@@ -30,15 +31,16 @@ def test_pillow_is_exact_where_colours_are_the_palettes_own():
 def test_ours_moves_pixels_least():
     for kind in KINDS:
         found = agreement(kind, 20, REEF)
-        assert found["ours"]["same"] == 1 and found["ours"]["error"] <= min(one["error"] for one in found.values())
+        assert found[OURS]["same"] == 1 and found[OURS]["error"] <= min(one["error"] for one in found.values())
         assert found["Pillow"] == found["Pillow, all in one image"] and found["Pillow"]["same"] > 0.4
 
 
 def test_the_command_writes_page_and_figures(tmp_path, capsys):
-    out = tmp_path / "speed.md"
-    assert main(["bench", "prepare", "--sprites", "15", "--repeats", "2", "--num-proc", "1", "--out", str(out)]) == 0
+    words = ["bench", "prepare", "--sprites", "15", "--repeats", "2", "--num-proc", "1", "--docs", str(tmp_path)]
+    assert main(words) == 0
     found = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
-    assert json.loads(out.with_suffix(".json").read_text()) == found and out.read_text() == page(found)
+    runs = json.loads((tmp_path / "speed/prepare.json").read_text())
+    assert runs == {"the procedural source": found} and "\n".join(section("prepare", runs)) in (tmp_path / "speed.md").read_text()
     assert found["prepare"][0]["pairs"] + found["prepare"][0]["dropped"] == 60 and found["prepare"][0]["cpu"] > 0
-    assert all(len(row["seconds"][way]) == 2 for row in found["quantise"].values() for way in WAYS)
+    assert all(len(row["times"][way]["cpu"]) == 2 for row in found["quantise"].values() for way in WAYS)
     assert main(["bench", "prepare", "--repeats", "0"]) == 2 and capsys.readouterr().err.count("\n") == 1
