@@ -88,9 +88,14 @@ def cpu_name() -> str:
 
 
 def commit() -> str:
+    """Of the code, with '-dirty' where files other than the published figures differ from it; 'unknown' outside a repository."""
     where = Path(__file__).resolve().parents[2]
-    told = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=where, capture_output=True, text=True, check=False)
-    return told.stdout.strip() or "unknown"
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=where, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
+    return (git("describe", "--always", "--exclude=*") or "unknown") + ("-dirty" if changed else "")
 
 
 def wait_for(device: str) -> None:
