@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
+from transformers import Trainer
 from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
@@ -168,6 +169,8 @@ class GridSFTTrainer(Careful, SFTTrainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         if self.takes_full_head() or not model.training:
             rest = {key: value for key, value in inputs.items() if key != PIXELS}
+            if model.training and self.args.device.type == "cpu":
+                return self._plain_loss(model, rest, return_outputs, num_items_in_batch)
             return super().compute_loss(model, rest, return_outputs, num_items_in_batch)
         self._count(inputs["attention_mask"])
         tokens = (inputs["labels"][:, 1:] != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
@@ -176,6 +179,12 @@ class GridSFTTrainer(Careful, SFTTrainer):
         loss = nats.sum() / tokens
         shared = self.args.average_tokens_across_devices and num_items_in_batch is not None
         return loss * self.accelerator.num_processes if shared else loss  # DDP averages what is already a share of the whole
+
+    def _plain_loss(self, model, inputs: dict, return_outputs: bool, num_items_in_batch):
+        """The same loss from all logits at once. TRL's fused head spares a GPU the memory for them; on a CPU it takes more of it
+        and three times as long (docs/speed-log.md)."""
+        self._count(inputs["attention_mask"])
+        return Trainer.compute_loss(self, model, inputs | {"use_cache": False}, return_outputs, num_items_in_batch)
 
     def _count(self, mask: torch.Tensor) -> None:
         """Tokens seen, as SFTTrainer counts them."""

@@ -200,7 +200,7 @@ def bench(options) -> None:
     dtype = quick_dtype(options.device) if options.dtype == "auto" else options.dtype
     setting = Setting(options.base, options.random, options.size, options.batch, options.rank, options.full_head_every, dtype,
                       options.device)  # fmt: skip
-    found = environment(PACKAGES, options.device) | measure(setting, options.repeats)
+    found = measure(setting, options.repeats) | environment(PACKAGES, options.device)  # whose device is the processor's name
     base = f"{options.random}, random weights" if options.random else Path(options.base).name
     name = f"{base}, {options.size}×{options.size}, batch {options.batch}, {dtype}, {options.device}"
     page.show(options.docs, "train", name, found)
