@@ -20,6 +20,7 @@ from data_prep.sprite import MAX_SIDE, MIN_SIDE, Sprite
 # ALPHABET[index] stands for palette entry `index`; made by `python -m data_prep.choose_alphabet`.
 ALPHABET = "º0123456789µÂÃÉßàáâãåæçèéêëìíîïðñòóôõöøùúûýāăćčēęīńōœşūžəɪʻʿˈːΔά"
 INDEX_OF = {character: index for index, character in enumerate(ALPHABET)}
+ENTRY_OF = str.maketrans({character: chr(index) for character, index in INDEX_OF.items()})  # a symbol → the byte of its entry
 ROW_SEPARATOR = '","'
 END = '"]}'
 FREE = "free"
@@ -100,13 +101,14 @@ def _palette_of(match: re.Match, palettes: Mapping[str, Palette]) -> Palette | G
 
 def _read_rows(rows: list[str], entries: int) -> np.ndarray | GridError:
     """Row texts → (H, W) uint8 index grid, or the first fault."""
-    width = len(rows[0])
+    width, symbols = len(rows[0]), set(ALPHABET[:entries])
     for y, row in enumerate(rows):
-        for x, character in enumerate(row):
-            if INDEX_OF.get(character, len(ALPHABET)) >= entries:
-                return GridError(f"{character!r} is no entry of the palette", y, x)
+        if not symbols.issuperset(row):
+            x = next(x for x, character in enumerate(row) if character not in symbols)
+            return GridError(f"{row[x]!r} is no entry of the palette", y, x)
         if len(row) != width:
             return GridError(f"{len(row)} pixels, row 0 has {width}", y, min(len(row), width))
     if not (MIN_SIDE <= len(rows) <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
         return GridError(f"{len(rows)}x{width} pixels; a side has {MIN_SIDE} to {MAX_SIDE}")
-    return np.array([[INDEX_OF[character] for character in row] for row in rows], np.uint8)
+    entry_bytes = "".join(rows).translate(ENTRY_OF).encode("latin-1")
+    return np.frombuffer(bytearray(entry_bytes), np.uint8).reshape(len(rows), width)
