@@ -51,7 +51,9 @@ def in_turns(ways: Mapping[str, Callable[[int], object]], repeats: int, work: fl
 
 
 def spread(values: Sequence[float] | np.ndarray, form: str = ".3f") -> str:
-    """'median (lowest to highest)'."""
+    """'median (lowest to highest)'; a single value stands alone."""
+    if len(values) == 1:
+        return format(float(values[0]), form)
     low, middle, high = (format(float(value), form) for value in (np.min(values), np.median(values), np.max(values)))
     return f"{middle} ({low} to {high})"
 

@@ -33,7 +33,7 @@ CORPORA, BATCHES, SIDES = (1000, 3000, 10_000, 30_000, 100_000, 300_000), (1, 4,
 PROCESSES, SMALLEST, BATCH, SIDE = (1, 2), 8, 4, 16
 PREPARED = 10_000  # sprites of the corpus that several processes prepare
 LEAST = {"corpus": 100, "batch": 27, "size": 1, "processes": 100}  # of --most
-TOLD = 1e6  # bytes
+TOLD, LONG = 1e6, 1000  # bytes; hours after which nobody asks any more when the memory is full
 BUSY, NAMES = 0.9, {"draw": "drawing", "train": "a training step", "prepare": "prepare", "stream": "the source alone"}
 UNITS = {"corpus": "sprites", "batch": "sprites at once", "size": "pixels a sprite", "processes": "processes"}
 PACKAGES = ("numpy", "torch")
@@ -124,14 +124,14 @@ def _limit_of_process(points: list[dict], way: str, installed: int) -> str:
     first = "one core's arithmetic" if busy >= BUSY else "waiting"
     said = f"{first}: CPU seconds are {busy:.0%} of the clock's, memory {used:.1%} of the machine's"
     room = (installed - one["memory"]) / more if more > 0 else np.inf
-    if room < 1e12:
-        hours = (last["work"] + room) * one["wall"] / last["work"] / 3600
+    hours = (last["work"] + room) * one["wall"] / last["work"] / 3600
+    if hours < LONG:
         said += f", which would be full at {last['work'] + room:.1e} sprites, after {hours:,.0f} hours"
     return said
 
 
 def _of_transformer(found: dict) -> list[str]:
-    said, unit = [f"Medians of {found['repeats']} calls of each point, in turns."], UNITS[found["what"]]
+    said, unit = [f"{_calls(found['repeats'])} of each point, in turns."], UNITS[found["what"]]
     for name, curve in found["curves"].items():
         points = curve["points"]
         head = (unit, f"{NAMES[name]}, s", "CPU s by s", f"{_each(found['what'])} a second", "MB")
@@ -141,6 +141,10 @@ def _of_transformer(found: dict) -> list[str]:
         said += ["", f"Exponent of the seconds {seconds}, at the end {end}; of the memory {_memory_exponent(work, points)}."]
         said += [f"The limit: {_limit_of_operations(curve['shares'], unit)}."]
     return said
+
+
+def _calls(repeats: int) -> str:
+    return f"Medians of {repeats} calls" if repeats > 1 else "One call"
 
 
 def _each(what: str) -> str:
@@ -168,7 +172,7 @@ def _limit_of_operations(shares: dict[str, dict[str, float]], unit: str) -> str:
 
 
 def _of_processes(found: dict) -> list[str]:
-    said = [f"Medians of {found['repeats']}; {found['count']:,} sprites of 16×16 prepared, 8 training steps of 16 sprites."]
+    said = [f"{_calls(found['repeats'])} of each; {found['count']:,} sprites of 16×16 prepared, 8 training steps of 16 sprites."]
     rows = [_compared(name, found["rows"][key], found["cores"]) for key, name in
             (("prepare", "prepare"), ("train", "training, one thread a process"))]  # fmt: skip
     head = ("", *(f"{number} process{'es' * (number > 1)}, s" for number in PROCESSES), "speed-up", "efficiency", "the limit")
