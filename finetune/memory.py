@@ -14,8 +14,8 @@ Reads a model's shape, never its weights. In bytes, with N frozen and P LoRA par
     kept    = B·T·L·(a layer's bytes a token), or B·T·L·b·hidden with checkpointing
     work    = B·T·WORKING_LAYERS·(a layer's bytes a token): gradients, and recomputation, that live for one layer at a time
     head    = the loss. Restricted steps: B·T·rows·16. Full-vocabulary steps on a GPU go through TRL's tiles of at most 4,096
-              tokens by 32,768 entries, 2 bytes an element; on a CPU logits, their logarithms and gradients stand there at
-              once, 12 bytes an entry, and 4 more where logits of 16 bits are copied
+              tokens by 32,768 entries, 2 bytes an element; on a CPU logits, their logarithms and the gradients of both
+              stand there at once: 16 bytes an entry, 20 with the heap's share, 4 more where logits of 16 bits are copied
     measuring = bits per pixel before and after: one sprite's logits over the whole vocabulary, 10 bytes each (6 on a GPU)
 
 A layer's bytes a token are what autograd keeps; the tests count them with `saved_tensors_hooks` on Llama and Qwen3. b = 2 or 4:
@@ -42,7 +42,7 @@ RUNTIME = {"cpu": 0.75 * GB, "cuda": 0.6 * GB}
 HEAP = {"cpu": 1.2, "cuda": 1.1}
 WORKING_LAYERS = 4
 TILE_TOKENS, TILE_ENTRIES = 4096, 32_768  # of TRL's chunked log-probabilities
-TILE_BYTES, LOGIT_BYTES = 2, 12
+TILE_BYTES, LOGIT_BYTES = 2, 20
 LAYER_PARTS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 

@@ -114,7 +114,7 @@ def _measured_part(rows: list[dict]) -> list[str]:
         blind = [error for row, error in zip(rows, errors, strict=True) if not row.get("fitted")]
         if blind:
             worst = max(blind, key=abs)
-            lines += [f"{len(blind)} of them were measured after the formula was settled: there the worst is {worst:+.0%}."]
+            lines += [f"Measured after the formula was settled: {len(blind)}, the worst of which is {worst:+.0%}."]
         lines += [""]
     return lines
 
