@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from machine import slowness
+
 OUTSIDE = "/tmp/pixelreef-hostile-escape.png"  # what an absolute name of a zip names
 TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS / "finetune"), str(TESTS / "eval"), str(TESTS / "eval" / "pages"), str(TESTS.parent)]
@@ -169,7 +171,7 @@ def _wrong(case, found: dict, strayed: list[str]) -> str:
     elif found["kind"] != case.expected or case.says not in found["words"]:
         faults.append(f"came to {found['kind']}: {found['words'][:300]!r}, expected {case.expected} with {case.says!r}")
     faults += [f"wrote {', '.join(strayed)}"] if strayed else []
-    slow = not case.name.endswith("as it is") and found["seconds"] > MOST_SECONDS + honest.get(case.reader, 0)
+    slow = not case.name.endswith("as it is") and found["seconds"] > MOST_SECONDS * slowness() + honest.get(case.reader, 0)
     faults += [f"{found['seconds']:.2f} s"] if slow else []
     faults += [f"{found['mb']:.0f} MB"] if found["mb"] > MOST_MB else []
     return "; ".join(faults)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from accelerate.state import AcceleratorState
 from torch.utils.flop_counter import FlopCounterMode
 
 from data_prep.errors import InputError
@@ -27,6 +28,12 @@ SHAPE = {"width": 32, "layers": 2, "heads": 4, "kv_heads": 2, "head_width": 8, "
 def place(tmp_path_factory):
     """Where the sprites are prepared once; training writes nothing as long as it is only timed."""
     return tmp_path_factory.mktemp("bench")
+
+
+@pytest.fixture(autouse=True)
+def _no_precision_of_others():
+    """Whatever else ran in this process: accelerate keeps one precision for all of it."""
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture
