@@ -181,8 +181,8 @@ class GridSFTTrainer(Careful, SFTTrainer):
         return loss * self.accelerator.num_processes if shared else loss  # DDP averages what is already a share of the whole
 
     def _plain_loss(self, model, inputs: dict, return_outputs: bool, num_items_in_batch):
-        """The same loss from all logits at once. TRL's fused head spares a GPU the memory for them; on a CPU it takes more of it
-        and three times as long (docs/speed-log.md)."""
+        """The same loss from all logits at once. TRL's fused head spares a GPU the memory for them; on a CPU it takes more of it,
+        and longer (docs/speed-log.md)."""
         self._count(inputs["attention_mask"])
         return Trainer.compute_loss(self, model, inputs | {"use_cache": False}, return_outputs, num_items_in_batch)
 

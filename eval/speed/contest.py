@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -98,6 +99,12 @@ def commit() -> str:
 
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
     return (git("describe", "--always", "--exclude=*") or "unknown") + ("-dirty" if changed else "")
+
+
+def children_cpu() -> float:
+    """CPU seconds of the processes that this one started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def wait_for(device: str) -> None:

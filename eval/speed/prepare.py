@@ -9,7 +9,6 @@ procedural source, once for each number of processes.
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.palette import Palette, named, oklab, quantise
-from eval.speed.contest import Times, environment, in_turns, spread, words
+from eval.speed.contest import Times, children_cpu, environment, in_turns, spread, words
 from eval.speed.page import show, table
 
 TITLE = "Preparing"
@@ -138,21 +137,16 @@ def prepared(packs: list[Path], sprites: int, num_proc: int) -> dict:
     with tempfile.TemporaryDirectory() as place:
         config, out = Path(place) / "bench.yaml", Path(place) / "bench"
         config.write_text(json.dumps(recipe))
-        before, started = _children(), time.perf_counter()
+        before, started = children_cpu(), time.perf_counter()
         command = [sys.executable, "-m", "data_prep.prepare", "--config", str(config), "--out", str(out)]
         done = subprocess.run(command, cwd=Path(__file__).resolve().parents[1], capture_output=True, text=True, check=False)
         if done.returncode:
             raise InputError(f"bench prepare: {(done.stderr.strip().splitlines() or ['it failed'])[-1]}")
         manifest = json.loads((out / "manifest.json").read_text("utf-8"))
         return {
-            "num_proc": num_proc, "wall": round(time.perf_counter() - started, 2), "cpu": round(_children() - before, 2),
+            "num_proc": num_proc, "wall": round(time.perf_counter() - started, 2), "cpu": round(children_cpu() - before, 2),
             "pairs": sum(file["rows"] for file in manifest["files"].values()), "dropped": sum(manifest["dropped"].values()),
         }  # fmt: skip
-
-
-def _children() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def measure(packs: list[Path], sprites: int, repeats: int, processes: list[int]) -> dict:

@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 from data_prep.errors import InputError
+from eval.speed.contest import children_cpu
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE = 16  # pixels of the training set
@@ -56,18 +57,13 @@ def timed(*told: object) -> dict:
 
 def run(what: str, command: list[str], **environment: str) -> dict:
     """A command in a process of its own. Raises InputError where it fails."""
-    before, started = _children(), time.perf_counter()
+    before, started = children_cpu(), time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | environment)
-    wall, cpu = time.perf_counter() - started, _children() - before
+    wall, cpu = time.perf_counter() - started, children_cpu() - before
     if done.returncode:
         raise InputError(f"bench scale: {what}: {(done.stderr.strip().splitlines() or ['it failed'])[-1]}")
     last = (done.stdout.split() or [""])[-1]
     return {"wall": round(wall, 3), "cpu": round(cpu, 3), "memory": int(last) if last.isdecimal() else None}
-
-
-def _children() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def corpora(counts: list[int], size: int) -> list[dict]:

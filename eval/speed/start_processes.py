@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 import subprocess
 import sys
 from collections import Counter
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_prep.errors import InputError
+from eval.speed.contest import children_cpu
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "imported:"  # before the names of what a process had imported at its end
@@ -35,15 +35,10 @@ class Process:
     imported: frozenset[str] = frozenset()
 
     def __call__(self, turn: int = 0) -> None:
-        before = _children()
+        before = children_cpu()
         said = started(TELL + self.code, [one.format(turn=turn) for one in self.arguments], self.folder)
-        self.cpu.append(round(_children() - before, 6))
+        self.cpu.append(round(children_cpu() - before, 6))
         self.imported = frozenset(said.rpartition(MARK)[2].split())
-
-
-def _children() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def started(code: str, arguments: list[str], folder: Path = ROOT, *flags: str) -> str:

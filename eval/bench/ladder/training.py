@@ -14,6 +14,7 @@ from eval.bench.ladder.queue import Settings
 from eval.bench.ladder.rungs import Rung
 from finetune.base_models import BaseModel, load_model
 from finetune.cell_tokens import CellTokens
+from finetune.precision import cpu_attention
 from finetune.trainer import IGNORED, PIXELS, ROW, GridCollator, GridSFTTrainer
 
 SPRITES_A_STEP = 4
@@ -94,7 +95,8 @@ def train(rung: Rung, settings: Settings, seed: int, base: BaseModel, tokens: Ce
     )  # fmt: skip
     targets = rung.targets if isinstance(rung.targets, str) else list(rung.targets)
     lora = LoraConfig(r=16, lora_alpha=32, lora_dropout=rung.dropout, target_modules=targets, task_type="CAUSAL_LM")
-    model = load_model(base, settings.dtype, attn_implementation="eager" if device == "cpu" else "sdpa")
+    attention = cpu_attention(settings.dtype, settings.size) if device == "cpu" else "sdpa"
+    model = load_model(base, settings.dtype, attn_implementation=attention)
     used = np.unique(np.concatenate([row["labels"] for row in rows]))
     trainer = (WeightedTrainer if rung.weighted else GridSFTTrainer)(
         model=model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokens.tokenizer, peft_config=lora,
