@@ -32,21 +32,24 @@ demo: .venv/installed
 	$(BIN)/pixelreef score runs/demo
 	$(BIN)/pixelreef report runs/demo
 
+# a process a core, up to four, with one thread each
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # the default tests with the lines that they run counted, below 90 % it fails: twice as long as `make test`
 coverage: .venv/installed
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=html:runs/coverage
+	$(PYTEST) --cov --cov-report=term --cov-report=html:runs/coverage
 
 # all default tests in a network namespace that holds nothing but its own loopback
 offline: .venv/installed
-	unshare --net --map-root-user sh -c 'ip link set lo up; exec $(BIN)/python -m pytest'
+	unshare --net --map-root-user sh -c 'ip link set lo up; $(PYTEST)'
 
 test-all: .venv/installed
-	$(BIN)/python -m pytest -m ''
+	$(PYTEST) -m ''
 
 lint: .venv/installed
 	$(BIN)/ruff check .

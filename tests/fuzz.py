@@ -2,7 +2,8 @@
 
     python tests/fuzz.py [--minutes 10] [--seed 1] [--only WORDS] [--out docs/hardening-fuzz.json]
 
-Each reader gets its minutes in a process of its own. `tests/test_fuzz.py` does the same for a moment.
+Each reader gets its minutes, of CPU time, in a process of its own; one that has had them with that seed by --out is left as it is,
+so that a run that was stopped goes on. `tests/test_fuzz.py` does the same for a moment.
 """
 
 # ruff: noqa: E501 (tables of examples)
@@ -14,7 +15,7 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,7 +31,7 @@ BATCH = 200  # examples between two looks at the clock
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """A reader's run. slowest: CPU seconds of an example; mb: of memory, more than before the first; finds: what went wrong."""
+    """A reader's run. minutes: of CPU time; slowest: CPU seconds of an example; mb: of memory, more than before the first; finds: what went wrong."""
 
     reader: str
     seed: int
@@ -83,9 +84,9 @@ def fuzz(name: str, number: int, examples: int) -> tuple[int, int, float]:
 
 def run(name: str, number: int, minutes: float) -> Fuzzed:
     """Seed after seed until the minutes are over."""
-    begun, examples, refused, slowest, finds, start = time.monotonic(), 0, 0, 0.0, [], 0.0
+    begun, examples, refused, slowest, finds, start = time.process_time(), 0, 0, 0.0, [], 0.0
     for turn in range(10**9):
-        if turn and time.monotonic() - begun > 60 * minutes:
+        if turn and time.process_time() - begun > 60 * minutes:
             break
         try:
             ran, no, slow = fuzz(name, number * 10**6 + turn, BATCH)
@@ -102,7 +103,7 @@ def run(name: str, number: int, minutes: float) -> Fuzzed:
     return Fuzzed(
         name,
         number,
-        round((time.monotonic() - begun) / 60, 2),
+        round((time.process_time() - begun) / 60, 2),
         examples,
         refused,
         round(slowest, 3),
@@ -121,16 +122,15 @@ def _child(name: str, number: int, minutes: float) -> dict:
     return asdict(run(name, number, minutes))
 
 
-def all_of(number: int, minutes: float, only: str) -> Iterator[Fuzzed]:
-    for name in READERS:
-        if only in name:
-            with get_context("spawn").Pool(1) as pool:
-                yield Fuzzed(**pool.apply(_child, (name, number, minutes)))
+def all_of(number: int, minutes: float, names: Iterable[str]) -> Iterator[Fuzzed]:
+    for name in names:
+        with get_context("spawn").Pool(1) as pool:
+            yield Fuzzed(**pool.apply(_child, (name, number, minutes)))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__.split("\n")[0])
-    parser.add_argument("--minutes", type=float, default=10, help="for each reader; by default 10")
+    parser.add_argument("--minutes", type=float, default=10, help="of CPU time for each reader; by default 10")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", metavar="WORDS", help="readers whose name holds these words")
     parser.add_argument("--out", type=Path, help="a .json for the results")
@@ -138,12 +138,13 @@ def main() -> int:
     sys.path.insert(0, str(Path(__file__).parents[1]))  # before tests/, which has folders of the packages' names
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     found = {}
-    if given_.out and given_.only and given_.out.exists():  # the others stay as they are
-        found = {row["reader"]: Fuzzed(**row) for row in json.loads(given_.out.read_text("utf-8"))}
-    for one in all_of(given_.seed, given_.minutes, given_.only):
+    if given_.out and given_.out.exists():
+        found = {row["reader"]: Fuzzed(**row) for row in json.loads(given_.out.read_text("utf-8")) if row["reader"] in READERS}
+    had = {name for name, one in found.items() if one.seed == given_.seed and one.minutes >= given_.minutes}
+    for one in all_of(given_.seed, given_.minutes, [name for name in READERS if given_.only in name and name not in had]):
         found[one.reader] = one
         print(
-            f"{one.reader}: {one.examples:,} examples in {one.minutes} min, slowest {one.slowest} s, {one.mb} MB, {len(one.finds)} finds",
+            f"{one.reader}: {one.examples:,} examples in {one.minutes} CPU min, slowest {one.slowest} s, {one.mb} MB, {len(one.finds)} finds",
             flush=True,
         )
         for find in one.finds[:5]:
