@@ -75,6 +75,8 @@ def _alone(partial: Path, out: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(busy) from error
+        except OSError:
+            pass  # a file system of a network, which has no locks
         if not lock.exists() or not os.path.samestat(lock.stat(), os.fstat(file.fileno())):
             raise InputError(busy)  # one that was finished, and took its lock away, in between
         yield

@@ -44,7 +44,7 @@ def alone(folder: Path, first: bool = True) -> Iterator[None]:
     """While the block runs no other run writes to `folder`, which is made; the lock ends with the process, however that ends.
 
     first: of several processes that write it together only the first one asks. Raises InputError where another run is at it;
-    where the system has no such lock, nothing.
+    where the system or the file system has no such lock, nothing.
     """
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,6 +73,8 @@ def _locked(folder: Path) -> int | None:
     except BlockingIOError as error:
         os.close(held)
         raise InputError(f"{folder}: another run is writing there; wait for it or stop it") from error
+    except OSError:
+        pass  # a file system of a network, which has no locks, or none of folders
     return held
 
 

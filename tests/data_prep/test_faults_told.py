@@ -1,11 +1,13 @@
-"""What a command says of a disk that is full or closed, and of two runs into one folder."""
+"""What a command says of a disk that is full or closed, and of two runs into one folder; file systems without locks."""
 
 import errno
+import fcntl
 import multiprocessing
 from pathlib import Path
 
 import pytest
 
+from data_prep.corpus_folder import making
 from data_prep.errors import InputError, exit_code
 from data_prep.whole_files import alone
 
@@ -75,3 +77,14 @@ def test_a_run_that_fails_leaves_no_empty_folder_and_takes_none_away(tmp_path):
     with pytest.raises(KeyError), alone(tmp_path / "old"):
         raise KeyError
     assert (tmp_path / "old").is_dir()
+
+
+@pytest.mark.parametrize("number", [errno.EBADF, errno.ENOSYS, errno.ENOLCK])  # NFS of a folder, Lustre, NFS without its daemon
+def test_where_a_file_system_has_no_locks_work_goes_on_without(number, tmp_path, monkeypatch):
+    def flock(file, how):
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with alone(tmp_path / "run"), making(tmp_path / "corpus", "a hash") as (folder, _):
+        (folder / "README.md").write_text("whole")
+    assert (tmp_path / "corpus" / "README.md").read_text() == "whole"
