@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep import grid_text
+from data_prep.curate import centred
 from data_prep.errors import InputError
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
@@ -83,7 +84,9 @@ def on_a_ground(grid: np.ndarray, palette: Palette, rng: np.random.Generator, ba
 
     bands: it may be two bands.
     """
-    grid = _centred(fewer_colours(grid, palette, MOST_COLOURS - 2))
+    if max(grid.shape) > SIDE:
+        raise InputError(f"a sprite of {grid.shape[0]}x{grid.shape[1]} does not fit into {SIDE}x{SIDE}")
+    grid = centred(fewer_colours(grid, palette, MOST_COLOURS - 2), SIDE)
     grounds = _grounds(grid, palette, rng)
     line = SIDE if not bands or rng.random() >= _BANDS else int(rng.integers(SIDE // 3, SIDE - 3))
     used = np.unique(grid[grid > 0])
@@ -94,15 +97,6 @@ def on_a_ground(grid: np.ndarray, palette: Palette, rng: np.random.Generator, ba
     kept, places = np.unique(out, return_inverse=True)
     shown = [names[entry] for entry in kept]
     return BenchDrawing(places.reshape(out.shape).astype(np.uint8), tuple(shown if len(shown) > 1 else (*shown, names[1])))
-
-
-def _centred(grid: np.ndarray) -> np.ndarray:
-    if max(grid.shape) > SIDE:
-        raise InputError(f"a sprite of {grid.shape[0]}x{grid.shape[1]} does not fit into {SIDE}x{SIDE}")
-    above, left = ((SIDE - side) // 2 for side in grid.shape)
-    out = np.zeros((SIDE, SIDE), np.uint8)
-    out[above : above + grid.shape[0], left : left + grid.shape[1]] = grid
-    return out
 
 
 def _grounds(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> list[str]:

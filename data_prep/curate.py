@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from data_prep.palette import oklab
+from data_prep.palette import ALPHA_THRESHOLD, oklab
 from data_prep.printable import NOT_PRINTABLE
 
-ALPHA_THRESHOLD = 128
 MIN_OPAQUE_SHARE = 0.04  # of the frame: less is a speck
 MIN_COLOURS = 2  # one colour is a glyph or an icon's mask
 LIGHT_STEP = 0.02  # of OKLab lightness: colours nearer than that are equally light to the eye
@@ -86,9 +85,9 @@ def flaw(rgba: np.ndarray) -> str:
     return ""
 
 
-def threshold_alpha(rgba: np.ndarray, threshold: int = ALPHA_THRESHOLD) -> np.ndarray:
+def threshold_alpha(rgba: np.ndarray) -> np.ndarray:
     """(H, W, 4) uint8 with every pixel either opaque or all zero: a half-transparent pixel has no place in a palette."""
-    opaque = rgba[..., 3] >= threshold
+    opaque = rgba[..., 3] >= ALPHA_THRESHOLD
     solid = np.where(opaque[..., None], rgba, 0).astype(np.uint8)
     solid[..., 3] = np.where(opaque, 255, 0)
     return solid
@@ -104,25 +103,24 @@ def trim(image: np.ndarray) -> np.ndarray:
 
 
 def fit_to_sizes(rgba: np.ndarray, sizes: Sequence[int], vector: bool = False) -> np.ndarray | str:
-    """The trimmed picture in the smallest size that holds it; a vector drawing too large for all is shrunk to the largest."""
-    content = trim(threshold_alpha(rgba))
-    need = max(content.shape[:2])
-    fitting = [size for size in sorted(sizes) if size >= need]
-    if fitting:
-        return fit_to_size(content, fitting[0])
-    return fit_to_size(rgba, max(sizes), vector)
+    """(size, size, 4): the trimmed picture in the middle of the smallest size that holds it, or a reason.
 
-
-def fit_to_size(rgba: np.ndarray, size: int, vector: bool = False) -> np.ndarray | str:
-    """(size, size, 4) with the content centred, or a reason. Native pixels are never resampled, vector drawings by area."""
+    Native pixels are never resampled; a vector drawing too large for all sizes is shrunk by area to the largest.
+    """
     content = trim(threshold_alpha(rgba))
+    size = min((size for size in sizes if size >= max(content.shape[:2])), default=max(sizes))
     if max(content.shape[:2]) > size:
         if not vector:
             return f"too large for {size}x{size}"
         content = trim(threshold_alpha(area_resample(trim(rgba), size)))
+    return centred(content, size)
+
+
+def centred(content: np.ndarray, size: int) -> np.ndarray:
+    """(H, W, …), at most `size` a side → (size, size, …) with the content in the middle of zeros."""
     height, width = content.shape[:2]
     top, left = (size - height) // 2, (size - width) // 2
-    frame = np.zeros((size, size, 4), np.uint8)
+    frame = np.zeros((size, size, *content.shape[2:]), content.dtype)
     frame[top : top + height, left : left + width] = content
     return frame
 

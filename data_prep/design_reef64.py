@@ -19,10 +19,9 @@ import numpy as np
 from PIL import Image
 
 from data_prep.errors import InputError
-from data_prep.palette import MAX_COLOURS, PALETTE_FOLDER, Palette, oklab, oklab_to_linear, oklab_to_rgb
+from data_prep.palette import ALPHA_THRESHOLD, MAX_COLOURS, PALETTE_FOLDER, Palette, oklab, oklab_to_linear, oklab_to_rgb
 
 STEPS = 7
-ALPHA_THRESHOLD = 128
 REPORT = Path(__file__).parent.parent / "docs" / "reef64.md"
 STARTS = (0.1, 0.3, 0.5, 0.7, 0.9)
 KNOBS = ("hue", "shift", "chroma_dark", "chroma_mid", "chroma_light", "dark", "light")
@@ -35,7 +34,7 @@ _CHROMA = {"chroma_dark": (0.05, 0.12), "chroma_mid": (0.10, 0.24), "chroma_ligh
 _BROWN = {"chroma_dark": (0.025, 0.05), "chroma_mid": (0.055, 0.085), "chroma_light": (0.02, 0.06)}
 _YELLOW = {"chroma_dark": (0.05, 0.12), "chroma_mid": (0.12, 0.24), "chroma_light": (0.14, 0.19)}
 _NEUTRAL = {"chroma_dark": (0.0, 0.012), "chroma_mid": (0.0, 0.012), "chroma_light": (0.0, 0.006)}
-WINDOWS = {
+WINDOWS: dict[str, dict[str, tuple[float, float]]] = {
     "neutral": {"hue": (250, 290), "shift": (0, 0), **_NEUTRAL, "dark": (0, 0), "light": (1, 1)},  # very black, very white
     "brown": {"hue": (54, 72), "shift": (0, 14), **_BROWN, **_ENDS},
     "red": {"hue": (14, 32), "shift": (0, 20), **_CHROMA, "chroma_dark": (0.07, 0.12), **_ENDS},
@@ -53,15 +52,15 @@ def read_colours(packs: list[Path]) -> dict[str, Counter]:
 
     Raises InputError for a file that is no such zip, and for zips without an opaque pixel.
     """
-    counts = defaultdict(Counter)
+    found: dict[str, Counter] = defaultdict(Counter)
     for pack in packs:
         try:
             with zipfile.ZipFile(pack) as archive:
                 for row in map(json.loads, archive.read("metadata.jsonl").decode().splitlines()):
-                    counts[row["source"]].update(_opaque(archive.read(row["file_name"])))
+                    found[row["source"]].update(_opaque(archive.read(row["file_name"])))
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f"{pack}: not an imagefolder zip with metadata.jsonl: {error}") from error
-    counts = {source: count for source, count in sorted(counts.items()) if count}
+    counts = {source: count for source, count in sorted(found.items()) if count}
     if not counts:
         raise InputError(f"{', '.join(map(str, packs))}: no opaque pixel in any sprite")
     return counts
@@ -111,7 +110,7 @@ def ramp_colours(knobs: dict[str, float]) -> np.ndarray:
 def _in_gamut(lab: np.ndarray) -> np.ndarray:
     """(n, 3) OKLab → (n,) bool; with room for the published matrices, which invert to 7 digits only."""
     linear = oklab_to_linear(lab)
-    return ((linear > -1e-4) & (linear < 1 + 1e-4)).all(-1)
+    return np.all((linear > -1e-4) & (linear < 1 + 1e-4), -1)
 
 
 def hue_wheel(dark: float = 0.15, light: float = 0.95) -> np.ndarray:
@@ -213,7 +212,7 @@ before it is reduced to fit sRGB; dark, light: OKLab lightness of the ends, the 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("packs", nargs="+", type=Path, metavar="PACK.zip")
     parser.add_argument("--write", action="store_true", help="write the palette and docs/reef64.md")
     args = parser.parse_args(arguments)

@@ -7,6 +7,7 @@ it is needed.
 
 import numpy as np
 
+from data_prep.curate import centred
 from data_prep.palette import oklab, oklab_to_rgb
 
 COLOURS = {16: 10, 24: 14, 32: 16, 64: 24}  # side → colours inside, at most; the outline has a third as many of its own
@@ -31,7 +32,7 @@ def sprite(rgb: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray | str:
     if not opaque.any():
         return "foreground: too thin to be drawn"
     lab = few_colours(lab, opaque, outline_of(opaque), _colours(size))
-    return _framed(oklab_to_rgb(lab), opaque, size)
+    return centred(np.dstack([oklab_to_rgb(lab), np.full(opaque.shape, 255, np.uint8)]) * opaque[..., None], size)
 
 
 def shrink(lab: np.ndarray, mask: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -107,11 +108,3 @@ def _clustered(lab: np.ndarray, most: int) -> np.ndarray:
 
 def _colours(size: int) -> int:
     return COLOURS[min((side for side in COLOURS if side >= size), default=max(COLOURS))]
-
-
-def _framed(rgb: np.ndarray, opaque: np.ndarray, size: int) -> np.ndarray:
-    frame = np.zeros((size, size, 4), np.uint8)
-    (height, width) = opaque.shape
-    top, left = (size - height) // 2, (size - width) // 2
-    frame[top : top + height, left : left + width] = np.dstack([rgb, np.full(opaque.shape, 255, np.uint8)]) * opaque[..., None]
-    return frame

@@ -22,6 +22,7 @@ from data_prep.errors import InputError
 
 TRANSPARENT = 0
 MAX_COLOURS = 63
+ALPHA_THRESHOLD = 128  # a pixel below it is transparent
 MAX_BYTES = 2**20  # of a palette's text
 MAX_PICTURE_BYTES, MAX_PIXELS = 16 * 2**20, 2**24  # of an indexed PNG
 PALETTE_FOLDER = Path(__file__).parent / "palettes"
@@ -122,7 +123,10 @@ def oklab(rgb: np.ndarray) -> np.ndarray:
 
 def _mix(matrix: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """(3, 3) times each of (…, 3). Not `@`: BLAS rounds by the size of the batch, and a pixel must not depend on its batch."""
-    return sum(matrix[:, k] * vectors[..., k, None] for k in range(3))
+    mixed = matrix[:, 0] * vectors[..., 0, None]
+    for k in (1, 2):
+        mixed += matrix[:, k] * vectors[..., k, None]
+    return mixed
 
 
 def oklab_to_rgb(lab: np.ndarray) -> np.ndarray:
@@ -138,7 +142,7 @@ def oklab_to_linear(lab: np.ndarray) -> np.ndarray:
     return _mix(np.linalg.inv(_RGB_TO_LMS), lms)
 
 
-def quantise(rgba: np.ndarray, palette: Palette, alpha_threshold: int = 128) -> np.ndarray:
+def quantise(rgba: np.ndarray, palette: Palette, alpha_threshold: int = ALPHA_THRESHOLD) -> np.ndarray:
     """(…, H, W, 4) uint8 pictures → (…, H, W) uint8 index grids: nearest entry in OKLab, below the threshold transparent.
 
     Of equally near entries the first wins. Each colour's distances are taken once in a process: half a million sprites of
@@ -175,8 +179,8 @@ def _nearest(lab: np.ndarray, entries: np.ndarray) -> np.ndarray:
     nearest = np.empty(len(lab), np.uint8)
     for start in range(0, len(lab), _CHUNK):
         block = lab[start : start + _CHUNK, None]
-        distance = sum((block[..., k] - entries[:, k]) ** 2 for k in range(3))  # (chunk, colours)
-        nearest[start : start + _CHUNK] = distance.argmin(1) + 1
+        x, y, z = ((block[..., k] - entries[:, k]) ** 2 for k in range(3))  # (chunk, colours)
+        nearest[start : start + _CHUNK] = (x + y + z).argmin(1) + 1
     return nearest
 
 
@@ -244,8 +248,7 @@ def _read_gpl(path: Path, dropped: Callable[[str], None]) -> Palette:
 
 def _gpl_colour(line: str, number: int, has_alpha: bool) -> list[str]:
     row = _GPL_ROW.fullmatch(line)
-    values = [int(text) for text in row.groups()[:3]] if row else [256]
-    if max(values) > 255:
+    if row is None or max(values := [int(text) for text in row.groups()[:3]]) > 255:
         raise InputError(f"line {number}: {line[:40]!r} is not a colour; write three numbers of 0 to 255 and a name")
     alpha = (row[4] or "").split()[:1] if has_alpha else []
     return [] if alpha == ["0"] else [bytes(values).hex()]
@@ -265,9 +268,9 @@ def _read_png(path: Path, dropped: Callable[[str], None]) -> Palette:
             raise InputError(
                 f"{image.width}x{image.height} pixels; a palette's picture has at most {MAX_PIXELS >> 20} megapixels"
             )
-        used = sorted({index for _, index in image.getcolors(256)})
+        used = [index for index, count in enumerate(image.histogram()) if count]
         image.apply_transparency()  # the tRNS chunk reaches the table only so
-        table = image.getpalette("RGBA")
+        table = image.getpalette("RGBA") or []
     entries = [table[4 * i : 4 * i + 4] for i in used if 4 * i < len(table)]
     return _from_file(path, [bytes(entry[:3]).hex() for entry in entries if entry[3] > 0], dropped)
 
@@ -288,7 +291,6 @@ def corpus_palette(colour_counts: dict[str, int], name: str, seed: int = 0) -> P
         weights = np.array([colour_counts[colour] for colour in colours], np.float64) ** 0.5  # rare colours matter too
         with threadpool_limits(1):  # more threads add up in any order
             fit = KMeans(MAX_COLOURS, n_init=1, random_state=seed).fit(oklab(rgb).astype(np.float64), sample_weight=weights)
-        means = fit.cluster_centers_
-        rgb = np.unique(oklab_to_rgb(means), axis=0)
+        rgb = np.unique(oklab_to_rgb(fit.cluster_centers_), axis=0)
     rgb = rgb[np.lexsort((*rgb.T, oklab(rgb)[:, 0]))]
     return Palette(name, tuple(row.tobytes().hex() for row in rgb))

@@ -87,17 +87,9 @@ def commonest(sprites: Sequence[Sprite], tag: str) -> Share:
 
 
 def silhouettes(sprites: Sequence[Sprite], centred: bool = False) -> np.ndarray:
-    """(n, H, W) bool of sprites of one size; centred: each one's bounding box is moved to the middle of the frame."""
-    masks = np.stack([sprite.grid > 0 for sprite in sprites])
-    if not centred:
-        return masks
-    moved = np.zeros_like(masks)
-    for frame, mask in zip(moved, masks, strict=True):
-        content = curate.trim(mask)
-        (height, width), (rows, columns) = frame.shape, content.shape
-        top, left = (height - rows) // 2, (width - columns) // 2
-        frame[top : top + rows, left : left + columns] = content
-    return moved
+    """(n, H, H) bool of square sprites of one size; centred: each one's bounding box is moved to the middle of the frame."""
+    masks = [sprite.grid > 0 for sprite in sprites]
+    return np.stack([curate.centred(curate.trim(mask), len(mask)) for mask in masks] if centred else masks)
 
 
 def nearest_overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
