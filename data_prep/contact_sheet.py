@@ -14,7 +14,7 @@ from data_prep.sprite import Sprite
 BACKGROUND = (58, 66, 84)  # mid-dark: light and dark outlines both show
 INK = (235, 238, 242)
 GAP = 4  # pixels between sprites
-MOST_PAIRS = 40  # on one sheet of pairs
+MOST_PAIRS, PAIRS_ACROSS = 40, 5  # on one sheet of pairs
 NONE = "none"  # how a sheet names a missing zone or category
 _LINE = 12  # height of a line of PIL's default font, pixels
 
@@ -43,17 +43,12 @@ def contact_sheet(
     for index, picture in enumerate(pictures):
         x, y = GAP + index % columns * (width + GAP), GAP + index // columns * (height + GAP)
         sheet.paste(picture, (x + (width - picture.width) // 2, y), picture)
-        for number, text in enumerate(broken_text(captions[index], width, text_lines) if text_lines else ()):
+        for number, text in enumerate(broken_text(captions[index], width, text_lines) if captions else ()):
             draw.text((x, y + height - (text_lines - number) * _LINE), text, fill=INK, font=_font())
     return sheet
 
 
-def by_cell(
-    cells: Mapping[tuple[str, str], Sequence[Sprite | np.ndarray]],
-    scale: int = 4,
-    columns: int = 3,
-    background: tuple[int, int, int] = BACKGROUND,
-):
+def by_cell(cells: Mapping[tuple[str, str], Sequence[Sprite | np.ndarray]], scale: int = 4, columns: int = 3):
     """One block of `columns` sprites a row for each (zone, category): zones downwards, categories across → RGB PIL.Image.
 
     The whole 5 × 6 table is drawn, rows and columns without a sprite as a bare name; sprites without zone or category get a
@@ -62,11 +57,11 @@ def by_cell(
     from PIL import Image, ImageDraw
 
     zones, categories = _axis(ZONES, (zone for zone, _ in cells)), _axis(CATEGORIES, (category for _, category in cells))
-    sheets = {cell: contact_sheet(sprites, columns, scale, background) for cell, sprites in cells.items() if len(sprites)}
+    sheets = {cell: contact_sheet(sprites, columns, scale) for cell, sprites in cells.items() if len(sprites)}
     widths = [[sheet.width for (_, category), sheet in sheets.items() if category == name] for name in categories]
     heights = [[sheet.height for (zone, _), sheet in sheets.items() if zone == name] for name in zones]
     lefts, tops = _edges(8 * _LINE, widths, 6 * _LINE), _edges(_LINE + GAP, heights, _LINE)
-    page = Image.new("RGB", (lefts[-1], tops[-1]), background)
+    page = Image.new("RGB", (lefts[-1], tops[-1]), BACKGROUND)
     draw = ImageDraw.Draw(page)
     for left, category in zip(lefts, categories, strict=False):
         draw.text((left + GAP, GAP // 2), category or NONE, fill=INK, font=_font())
@@ -77,31 +72,26 @@ def by_cell(
     return page
 
 
-def pair_sheet(
-    near: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]],
-    side: int = 64,
-    most: int = MOST_PAIRS,
-    columns: int = 5,
-    background: tuple[int, int, int] = BACKGROUND,
-):
-    """Pairs of (H, W, 4) pictures side by side, under a heading for each way of being alike → RGB PIL.Image.
+def pair_sheet(near: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]], side: int):
+    """At most MOST_PAIRS pairs of (H, W, 4) pictures, side by side, under a heading for each way of being alike → RGB PIL.Image.
 
-    side: screen pixels of a picture's longer side, at most; most: pairs in all, shared out among the ways.
+    side: screen pixels of a picture's longer side, at most.
     """
     from PIL import Image, ImageDraw
 
-    chosen = {how: found[:count] for (how, found), count in zip(near.items(), _shared_out(near, most), strict=True) if count}
+    counts = _shared_out(near, MOST_PAIRS)
+    chosen = {how: found[:count] for (how, found), count in zip(near.items(), counts, strict=True) if count}
     width, height = 2 * side + 4 * GAP, side + 2 * GAP
-    heights = [_LINE + GAP + -(-len(found) // columns) * height for found in chosen.values()]
-    sheet = Image.new("RGB", (columns * width, max(1, sum(heights))), background)
+    heights = [_LINE + GAP + -(-len(found) // PAIRS_ACROSS) * height for found in chosen.values()]
+    sheet = Image.new("RGB", (PAIRS_ACROSS * width, max(1, sum(heights))), BACKGROUND)
     draw, top = ImageDraw.Draw(sheet), 0
     for (how, found), block in zip(chosen.items(), heights, strict=True):
         draw.text((GAP, top + GAP // 2), how, fill=INK, font=_font())
         for number, pair in enumerate(found):
             for place, rgba in enumerate(pair):
                 picture = _picture(rgba, max(1, side // max(rgba.shape[:2])))
-                x = number % columns * width + GAP + place * (side + GAP)
-                sheet.paste(picture, (x, top + _LINE + GAP + number // columns * height), picture)
+                x = number % PAIRS_ACROSS * width + GAP + place * (side + GAP)
+                sheet.paste(picture, (x, top + _LINE + GAP + number // PAIRS_ACROSS * height), picture)
         top += block
     return sheet
 
@@ -116,7 +106,7 @@ def _shared_out(near: Mapping[str, Sequence], most: int) -> list[int]:
     return counts
 
 
-def cells_of(sprites: Iterable[Sprite], most: int = 6) -> dict[tuple[str, str], list[Sprite]]:
+def cells_of(sprites: Iterable[Sprite], most: int) -> dict[tuple[str, str], list[Sprite]]:
     """The first `most` sprites of each (zone, category) by their tags; '' where a tag is missing."""
     cells: dict[tuple[str, str], list[Sprite]] = {}
     for sprite in sprites:

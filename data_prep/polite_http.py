@@ -8,7 +8,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Self, TypeVar
@@ -49,7 +49,7 @@ class Answer:
 
     body: bytes
     kind: str
-    headers: httpx2.Headers = field(default_factory=httpx2.Headers)
+    headers: httpx2.Headers
 
 
 class PoliteClient:

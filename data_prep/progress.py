@@ -19,8 +19,7 @@ def say(text: str) -> None:
 class Progress:
     """A context in which the step and the count of `over` are printed by a thread of their own."""
 
-    def __init__(self, every: float = EVERY):
-        self._every = every
+    def __init__(self) -> None:
         self.at("starting")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._print, daemon=True)
@@ -49,7 +48,7 @@ class Progress:
             yield item
 
     def _print(self) -> None:
-        while not self._stop.wait(self._every):
+        while not self._stop.wait(EVERY):
             seconds = time.monotonic() - self._since
             count = f" {self._count:,} sprites, {self._count / max(seconds, 1e-3):,.0f} a second" if self._count else ""
             say(f"  {self._stage}{count}")

@@ -186,8 +186,8 @@ LIGHTS = {"red": (210, 60, 60), "green": (60, 170, 60), "blue": (90, 120, 240)}
 
 def test_the_sheet_of_pairs_shares_its_places_out():
     some = [(blob(n), blob(n + 1)) for n in range(30)]
-    tall = pair_sheet({"a": some, "b": some[:2], "c": some}, 32, 40, columns=4)
-    assert tall.height == sum(14 + 2 + -(-count // 4) * 40 for count in (19, 2, 19))
+    tall = pair_sheet({"a": some, "b": some[:2], "c": some}, 32)
+    assert tall.height == sum(14 + 2 + -(-count // 5) * 40 for count in (19, 2, 19))
     assert pair_sheet({}, 32).height == 1
 
 
