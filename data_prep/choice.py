@@ -53,9 +53,9 @@ def label_list(recipe: PrepareRecipe) -> list[str]:
     return [phrase for line in lines if (phrase := line.partition("#")[0].strip())]
 
 
-def rejected_hash(recipe: PrepareRecipe) -> str:
-    """SHA-256 of the curation file."""
-    return hashlib.sha256(_data(Path(recipe.curation), "curation")).hexdigest()
+def curation_hash(path: Path) -> str:
+    """SHA-256 of a curation file."""
+    return hashlib.sha256(_data(path, "curation")).hexdigest()
 
 
 def _data(path: Path, key: str) -> bytes:

@@ -8,7 +8,7 @@ drawing the first folder's stays.
 
 import hashlib
 import json
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -23,10 +23,10 @@ from data_prep.errors import InputError
 from data_prep.pairs import Measured
 from data_prep.palette import Palette, load
 from data_prep.progress import Progress, say
-from data_prep.recipe import LATER
+from data_prep.recipe import PrepareRecipe
 from data_prep.splits import SPLITS, UNSEEN_CELLS
 from data_prep.sprite import Sprite
-from data_prep.tally import SHEET_SPRITES, Tally, write_about
+from data_prep.tally import SHEET_SPRITES, Tally, write_about, write_drops
 
 READ = {"format", "recipe", "counts", "sources"}  # of a manifest
 ORDER = (*SPLITS, UNSEEN_CELLS)  # the later, the more held out
@@ -48,7 +48,6 @@ class _Row:
 
 def merge(folders: Sequence[Path], out: Path, force: bool = False) -> Path:
     """Makes `out`, or reuses it where it was made of the same. Raises InputError for folders that do not fit together."""
-    folders, out = [Path(folder) for folder in folders], Path(out)
     manifests = [_manifest(folder) for folder in folders]
     palette = _one_palette(folders)
     about = {"format": manifests[0]["format"], "recipe": _recipe(folders, manifests)}
@@ -62,11 +61,10 @@ def merge(folders: Sequence[Path], out: Path, force: bool = False) -> Path:
         tally = Tally(palette, any(row.split == UNSEEN_CELLS for row in rows))
         _write(folder, folders, rows, group_of, drops, tally, progress)
         _blame(tally, manifests)
-        _write_drops(folder / "dropped.jsonl", drops)
-        dropped = Counter(reason for _, reason in drops.values())
-        manifest = about | {"recipe_hash": recipe_hash, "dropped": dict(sorted(dropped.items()))}
-        write_about(folder, manifest, tally, {})
-    say(f"{sum(tally.totals.values()):,} pairs; dropped: {sum(dropped.values()):,}")
+        write_drops(folder, ((*drop, {}) for drop in drops.values()))
+        dropped = Counter(sorted(reason for _, reason in drops.values()))
+        write_about(folder, about | {"recipe_hash": recipe_hash, "dropped": dropped}, tally, {})
+    say(f"{sum(tally.totals.values()):,} pairs; dropped: {len(drops):,}")
     return out
 
 
@@ -96,7 +94,7 @@ def _recipe(folders: Sequence[Path], manifests: Sequence[dict]) -> dict:
     """What a card says of the whole; shares are means over the training sprites."""
     recipes = [manifest["recipe"] for manifest in manifests]
     sizes = [max(1, sum(manifest["counts"]["train"].values())) for manifest in manifests]
-    tasks: Counter = Counter()
+    tasks: dict[str, float] = defaultdict(float)
     for recipe, size in zip(recipes, sizes, strict=True):
         for task, weight in recipe["tasks"].items():
             tasks[task] += weight / sum(recipe["tasks"].values()) * size / sum(sizes)
@@ -160,14 +158,13 @@ def _winner(splits: Counter) -> str:
 def _write(folder: Path, folders, rows: Sequence[_Row], group_of, drops: dict, tally: Tally, progress: Progress) -> None:
     """The parquet files; what a killed run finished is left as it is."""
     kept = {(row.folder, row.split, row.number): group_of[place] for place, row in enumerate(rows) if place not in drops}
-    size = LATER["shard_rows"]
     progress.at("written")
     for split in ORDER:
         found = _kept_rows(folders, split, kept, tally, progress)
-        shards = -(-sum(key[1] == split for key in kept) // size)
+        shards = -(-sum(key[1] == split for key in kept) // PrepareRecipe.shard_rows)
         for number in range(shards):
             file = folder / "data" / f"{split}-{number:05}-of-{shards:05}.parquet"
-            some = islice(found, size)
+            some = islice(found, PrepareRecipe.shard_rows)
             if file.exists():
                 count = len(deque(some))
             else:
@@ -206,8 +203,3 @@ def _blame(tally: Tally, manifests: Sequence[dict]) -> None:
         told = [manifest["sources"][source] for manifest in manifests if source in manifest["sources"]]
         total = sum(one["oklab_error"] * one["pixels"] for one in told)
         found.error = total / max(1, sum(one["pixels"] for one in told)) * found.pixels
-
-
-def _write_drops(path: Path, drops: dict[int, tuple[str, str]]) -> None:
-    lines = [json.dumps({"id": name, "reason": reason}, ensure_ascii=False) + "\n" for name, reason in drops.values()]
-    path.write_text("".join(lines), encoding="utf-8")

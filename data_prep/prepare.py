@@ -25,16 +25,16 @@ from pathlib import Path
 import numpy as np
 
 from data_prep import curate, grid_text, pairs, reading, sources
-from data_prep.choice import Choice, label_list, rejected_hash
+from data_prep.choice import Choice, curation_hash, label_list
 from data_prep.corpus_folder import is_finished, making
 from data_prep.errors import InputError, exit_code
 from data_prep.focus import Focus, in_words
 from data_prep.palette import PALETTE_FOLDER, Palette, corpus_palette, load, named
 from data_prep.progress import Progress, say
 from data_prep.recipe import PrepareRecipe
-from data_prep.splits import UNSEEN_CELLS, Key, Plan, keys_of, plan
+from data_prep.splits import UNSEEN_CELLS, Drop, Key, Plan, keys_of, plan
 from data_prep.sprite import Sprite
-from data_prep.tally import SHEET_SPRITES, SHEET_TOTAL, Tally, write_about
+from data_prep.tally import SHEET_SPRITES, SHEET_TOTAL, Tally, write_about, write_drops
 from data_prep.workers import Workers
 
 FORMAT = 2  # counts up when the same recipe would give other rows
@@ -46,7 +46,6 @@ def prepare(recipe: PrepareRecipe, out: Path, force: bool = False, focus: Focus 
     focus: gives cells that a run drew badly more of the training data. Raises InputError for a missing source, an unusable
     palette, a folder of another recipe (unless `force`), or no sprite left.
     """
-    out = Path(out)
     described = _described(recipe) | ({"focus": focus.to_json()} if focus else {})
     recipe_hash = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     if is_finished(out, recipe_hash, force):
@@ -61,7 +60,7 @@ def _build(
     recipe: PrepareRecipe, focus: Focus | None, described: dict, folder: Path, state: Path, progress: Progress, workers: Workers
 ) -> None:
     """The stages, one after the other."""
-    drops: list[tuple[str, str, dict]] = []
+    drops: list[Drop] = []
     choice = Choice.of(recipe, lambda name, reason: drops.append(_drop(name, reason)))
     parts = _read(recipe, choice, state, progress, workers, drops)
     palette = _palette(recipe, parts, progress, workers)
@@ -71,29 +70,25 @@ def _build(
     tally = Tally(palette, bool(recipe.leave_out_cells))
     for one in decided.kept:
         tally.add(one.key.cell, one.key.about, one.split)
-    _write_drops(folder / "dropped.jsonl", drops)
+    write_drops(folder, drops)
     how = pairs.Rendering(palette, recipe.empty_caption_share, recipe.tasks)
     progress.at("written")
     for file, rows, measured in pairs.write_shards(folder / "data", state, decided.kept, recipe, how, workers):
         progress.count(rows)
         tally.add_file(file, rows, measured)
-    manifest = (
-        described
-        | told
-        | {
-            "dropped": dict(sorted(Counter(reason for _, reason, _ in drops).items())),
-            "near_duplicates": dict(sorted(decided.alike.items())),
-        }
-    )
+    dropped = Counter(sorted(reason for _, reason, _ in drops))
+    more = {"dropped": dropped, "near_duplicates": dict(sorted(decided.alike.items()))}
     tally.samples = _samples(decided, palette)
     near = {how: [(_pictured(a).rgba, _pictured(b).rgba) for a, b in found] for how, found in decided.near.items()}
-    write_about(folder, manifest, tally, near)
-    _tell(tally, manifest["dropped"])
+    write_about(folder, described | told | more, tally, near)
+    _tell(tally, dropped)
     for line in in_words(told["focus"]) if told else ():
         say(line)
 
 
-def _read(recipe, choice: Choice, state: Path, progress: Progress, workers: Workers, drops: list) -> list[reading.Read]:
+def _read(
+    recipe: PrepareRecipe, choice: Choice, state: Path, progress: Progress, workers: Workers, drops: list[Drop]
+) -> list[reading.Read]:
     """Curated pictures on disk; what was dropped is added to `drops`. Raises InputError when nothing is left."""
     parts = []
     progress.at("read")
@@ -107,7 +102,7 @@ def _read(recipe, choice: Choice, state: Path, progress: Progress, workers: Work
     return parts
 
 
-def _drop(name: str, reason: str) -> tuple[str, str, dict]:
+def _drop(name: str, reason: str) -> Drop:
     """What stands behind '; ' is of this one file alone, and no reason that can be counted."""
     reason, _, detail = reason.partition("; ")
     return name, reason, {"detail": detail} if detail else {}
@@ -132,7 +127,7 @@ def _check_name(palette: Palette) -> None:
         raise InputError(f"palette {palette.name!r}: no name for a palette; take a-z, 0-9, - and _, not a shipped one's name")
 
 
-def _decided(recipe: PrepareRecipe, parts: list, palette: Palette, progress: Progress, workers: Workers) -> Plan:
+def _decided(recipe: PrepareRecipe, parts: list[reading.Read], palette: Palette, progress: Progress, workers: Workers) -> Plan:
     """Which picture goes where, by their keys."""
     progress.at("compared")
     keys, known = [], {}
@@ -144,7 +139,7 @@ def _decided(recipe: PrepareRecipe, parts: list, palette: Palette, progress: Pro
 
 def _samples(decided: Plan, palette: Palette) -> dict[tuple[str, str], list[np.ndarray]]:
     """(H, W, 4) pictures of the first sprites of each cell, in the palette."""
-    chosen: dict[tuple[str, str], list] = {}
+    chosen: dict[tuple[str, str], list[Key]] = {}
     side = isqrt(SHEET_TOTAL // len({one.key.cell for one in decided.kept}))
     most = max(SHEET_SPRITES, side * side)
     for one in decided.kept:
@@ -158,12 +153,6 @@ def _pictured(key: Key) -> curate.Picture:
     return reading.picture_at(key.path, key.place)
 
 
-def _write_drops(path: Path, drops: list[tuple[str, str, dict]]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for name, reason, more in drops:
-            file.write(json.dumps({"id": name, "reason": reason, **more}, ensure_ascii=False) + "\n")
-
-
 def _described(recipe: PrepareRecipe) -> dict:
     """What decides the rows: the recipe with each file's content in place of its path, and this code's format."""
     recipe_json = recipe.to_json()
@@ -172,7 +161,8 @@ def _described(recipe: PrepareRecipe) -> dict:
     if recipe.exclude_labels:
         recipe_json["exclude_labels"] = label_list(recipe)
     if recipe.curation:
-        recipe_json["curation"] = {"name": Path(recipe.curation).name, "sha256": rejected_hash(recipe)}
+        path = Path(recipe.curation)
+        recipe_json["curation"] = {"name": path.name, "sha256": curation_hash(path)}
     if recipe.palette == "corpus":
         _check_name(Palette(recipe.name, ("000000", "ffffff")))  # before hours of reading
     else:
@@ -182,10 +172,10 @@ def _described(recipe: PrepareRecipe) -> dict:
     return {"format": FORMAT, "recipe": recipe_json}
 
 
-def _tell(tally: Tally, dropped: dict[str, int]) -> None:
+def _tell(tally: Tally, dropped: Counter) -> None:
     totals = tally.totals
     unseen = f", {totals[UNSEEN_CELLS]:,} of them in {UNSEEN_CELLS}" if UNSEEN_CELLS in totals else ""
-    say(f"{sum(totals.values()):,} pairs{unseen}; dropped: {_summary(Counter(dropped)) or 'none'}")
+    say(f"{sum(totals.values()):,} pairs{unseen}; dropped: {_summary(dropped) or 'none'}")
     empty = [split for split, total in totals.items() if not total]
     if empty:
         say(f"no sprite fell to {' and '.join(empty)}: too few groups, which share a silhouette or caption; take more sprites")

@@ -10,7 +10,7 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -46,12 +46,12 @@ class _Curator:
         """Writes a part that is not there yet; returns its number of pictures and [pictures before it, name, reason]s."""
         path, part = task
         summary = path.with_suffix(".json")
-        if summary.exists():
-            return tuple(json.loads(summary.read_text("utf-8")))
-        drops: list[tuple[int, str, str]] = []
-        count = _written(path, self._curated(part, drops))
-        write_whole(summary, json.dumps((count, drops), ensure_ascii=False))
-        return count, drops
+        if not summary.exists():
+            drops: list[tuple[int, str, str]] = []
+            count = _written(path, self._curated(part, drops))
+            write_whole(summary, json.dumps((count, drops), ensure_ascii=False))
+        found = json.loads(summary.read_text("utf-8"))
+        return found[0], found[1]
 
     def _curated(self, part: sources.Part, drops: list) -> Iterator[Picture]:
         count = 0
@@ -108,14 +108,14 @@ def picture_of(line: bytes) -> Picture:
 
 def colours(parts: Iterable[Read], workers: Workers) -> Counter:
     """0xRRGGBB → opaque pixels, of all pictures."""
-    total = Counter()
+    total: Counter[int] = Counter()
     for found in workers.map(_colours, parts):
         total.update(found)
     return total
 
 
 def _colours(part: Read) -> dict[int, int]:
-    total = Counter()
+    total: Counter[int] = Counter()
     for _, picture in pictures(part):
         rgb = picture.rgba[picture.rgba[..., 3] > 0][:, :3].astype(np.uint32)
         found, counts = np.unique(rgb @ np.array([65536, 256, 1], np.uint32), return_counts=True)
@@ -129,8 +129,8 @@ def _written(path: Path, found: Iterable[Picture]) -> int:
     with draft.open("w", encoding="utf-8") as file:
         for picture in found:
             pixels = base64.b85encode(zlib.compress(picture.rgba.tobytes(), 1)).decode()
-            words = asdict(replace(picture, rgba=None, tags=dict(picture.tags)))
-            file.write(json.dumps(words | {"rgba": pixels, "shape": picture.rgba.shape}) + "\n")
+            words = vars(picture) | {"rgba": pixels, "shape": picture.rgba.shape, "tags": dict(picture.tags)}
+            file.write(json.dumps(words) + "\n")
             count += 1
     os.replace(draft, path)
     return count

@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from data_prep import bench_format
@@ -17,15 +18,16 @@ from data_prep.errors import InputError
 from data_prep.sprite import MAX_SIDE, MIN_SIDE
 
 CELL_NAMES = tuple("/".join(cell) for cell in CELLS)
-_FILTERS = {"licences": list, "exclude_sources": list}
-SOURCE_KEYS = {
+Type = type | UnionType  # what `isinstance` takes
+_FILTERS: dict[str, Type] = {"licences": list, "exclude_sources": list}
+_WANTED: dict[Type, str] = {str: "a word", int: "a whole number", list: "a list", bool: "true or false"}
+SOURCE_KEYS: dict[str, dict[str, Type]] = {
     "procedural": {"seed": int, "count": int},
     "packs": {"path": str, "dataset": str, "url": str, "sha256": str, **_FILTERS},
     "photographs": {"path": str, "licences": list},
     "sheets": {"path": str, "every_frame": bool, **_FILTERS},
 }
-PLACES = ("path", "dataset", "url")  # where files come from; a source has one of those that its kind takes
-LATER = {"leave_out_cells": [], "licences": [], "exclude_labels": [], "curation": None, "recolours": None, "shard_rows": 25_000}
+LATER = ("leave_out_cells", "licences", "exclude_labels", "curation", "recolours", "shard_rows")  # keys that early recipes lack
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,8 @@ class PrepareRecipe:
 
     def to_json(self) -> dict:
         """Plain data; `from_dict` takes it back. Keys of LATER that say nothing are absent: such a corpus keeps its hash."""
-        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-        return {key: value for key, value in plain.items() if key not in LATER or value != LATER[key]}
+        said = {key: value for key, value in asdict(self).items() if key not in LATER or value != getattr(PrepareRecipe, key)}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in said.items()}
 
 
 def _check_source(where: str, source: Any) -> None:
@@ -147,15 +149,14 @@ def _check_source(where: str, source: Any) -> None:
     for key, value in source.items():
         wanted = types[key]
         fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
-        said = {str: "a word", int: "a whole number", list: "a list", bool: "true or false"}.get(wanted, "a number above 0")
-        _need(fits, f"{where}.{key}", value, said)
+        _need(fits, f"{where}.{key}", value, _WANTED.get(wanted, "a number above 0"))
         _need(key != "count" or value >= 1, f"{where}.{key}", value, "at least 1")
     _check_place(where, kind, source)
 
 
 def _check_place(where: str, kind: str, source: dict) -> None:
     """A source has what it reads: a count, or one place; an address comes with its checksum."""
-    offered = [key for key in ("count", *PLACES) if key in SOURCE_KEYS[kind]]
+    offered = [key for key in ("count", "path", "dataset", "url") if key in SOURCE_KEYS[kind]]
     given = [key for key in offered if key in source]
     if not given:
         raise InputError(f"recipe: {where}: key {offered[0]!r} is missing; {kind} takes {', '.join(SOURCE_KEYS[kind])}")

@@ -25,6 +25,7 @@ TRAIN_SHARE, VALIDATION_SHARE = 0.90, 0.05  # of the groups; the rest is test
 LARGE_GROUP = 0.02  # of all sprites: such a group would be most of a test set, so it goes to train
 FLIPPED, RECOLOUR, SILHOUETTE = "flipped or moved", "other colours", "same silhouette"  # how two sprites are near duplicates
 MOST_NEAR = 60  # pairs of each of these that are kept to be shown
+Drop = tuple[str, str, dict[str, str]]  # name, reason, what more there is to say
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,10 @@ class Kept:
 
 @dataclass
 class Plan:
-    """kept: in the order of reading; drops: (name, reason, more); near: how they are alike → pairs of pictures."""
+    """kept: in the order of reading; near: how they are alike → pairs of pictures."""
 
     kept: list[Kept] = field(default_factory=list)
-    drops: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    drops: list[Drop] = field(default_factory=list)
     near: dict[str, list[tuple[Key, Key]]] = field(default_factory=lambda: {how: [] for how in (FLIPPED, RECOLOUR, SILHOUETTE)})
     alike: Counter = field(default_factory=Counter)  # how → pairs in all
 
@@ -186,8 +187,8 @@ def _split_at(place: float) -> str:
 
 def _weigh(found: Plan, recipe: PrepareRecipe) -> None:
     """Takes training sprites out until the sources have the shares that their weights say; no sprite is ever doubled."""
-    weights = [source.get("weight") for source in recipe.sources]
-    if None in weights:
+    weights = [source["weight"] for source in recipe.sources if "weight" in source]  # all have one, or none has
+    if not weights:
         return
     of_source = [[one for one in found.kept if one.split == "train" and one.key.source == n] for n in range(len(weights))]
     if not all(of_source):

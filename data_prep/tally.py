@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +15,7 @@ from data_prep import dataset_card, pairs
 from data_prep.contact_sheet import by_cell, pair_sheet
 from data_prep.pairs import Measured, add_measured
 from data_prep.palette import Palette
-from data_prep.splits import SPLITS, UNSEEN_CELLS
+from data_prep.splits import SPLITS, UNSEEN_CELLS, Drop
 
 VERSIONS_OF = ("datasets", "numpy", "pillow", "pyarrow", "scikit-learn")
 OPENCV = ("opencv-python-headless", "opencv-python")  # who has which one
@@ -94,6 +94,13 @@ def write_about(folder: Path, about: dict, tally: Tally, near: Near) -> None:
     _write_json(folder / "palette.json", tally.palette.to_json())
     (folder / "README.md").write_text(dataset_card.render(manifest, tally.credits), encoding="utf-8")
     _write_json(folder / "manifest.json", manifest)
+
+
+def write_drops(folder: Path, drops: Iterable[Drop]) -> None:
+    """dropped.jsonl."""
+    with (folder / "dropped.jsonl").open("w", encoding="utf-8") as file:
+        for name, reason, more in drops:
+            file.write(json.dumps({"id": name, "reason": reason, **more}, ensure_ascii=False) + "\n")
 
 
 def _versions(recipe: dict) -> dict[str, str]:
