@@ -17,7 +17,7 @@ import numpy as np
 from data_prep.grid_text import FREE
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
-from data_prep.wording import COLOUR_WORDS, FACING_WORDS, parse, synonyms
+from data_prep.wording import COLOUR_WORDS, FACING_WORDS, parse, synonyms, with_article
 
 SIDES = {"left": "right", "right": "left"}
 HUES = ("red", "orange", "yellow", "green", "teal", "blue", "purple")  # round the colour circle
@@ -115,7 +115,7 @@ def _recoloured(caption: str, tags: Mapping[str, str], become: Mapping[str, str]
         colour, place = ways[said[2]]
         words = COLOUR_WORDS[become.get(colour, colour)]
         word = said[2] if colour not in become else words[min(place, len(words) - 1)]
-        return f"{'an' if word[0] in 'aeiou' else 'a'} {word}" if said[1] else word
+        return with_article(word) if said[1] else word
 
     if {said[2] for said in _COLOUR.finditer(caption)} - own:
         return None

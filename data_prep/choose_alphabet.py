@@ -34,10 +34,10 @@ def spell(character: str) -> str:
     return "".join(_BYTES[byte] for byte in character.encode())
 
 
-def read_bpe(path: Path) -> tuple[set[str], dict[tuple[str, str], int]]:
+def read_bpe(path: Path) -> tuple[set[str], dict[tuple[str, ...], int]]:
     """(vocabulary, merge → rank) of a tokenizer.json; raises InputError when it is no BPE."""
     try:
-        model = json.loads(path.read_text())["model"]
+        model = json.loads(path.read_text("utf-8"))["model"]
         merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a tokenizer.json with a BPE model: {error!r}") from error
@@ -51,7 +51,7 @@ def candidates(bpes: list) -> list[str]:
     return [c for c in letters if all(spell(c) in vocabulary and tuple(spell(c)) in ranks for vocabulary, ranks in bpes)]
 
 
-def clash(left: str, right: str, ranks: dict[tuple[str, str], int]) -> bool:
+def clash(left: str, right: str, ranks: dict[tuple[str, ...], int]) -> bool:
     """Whether `left` followed by `right` could ever become other tokens than these two."""
     a, b = spell(left), spell(right)
     if any(pair in ranks for pair in ((a, b), (a, b[0]), (a[-1], b))):
@@ -74,7 +74,7 @@ def choose(bpes: list) -> str:
 
 def main(arguments: list[str]) -> int:
     if not arguments:
-        print(__doc__.split("\n\n")[1].strip(), file=sys.stderr)
+        print(str(__doc__).split("\n\n")[1].strip(), file=sys.stderr)
         return 2
     return exit_code("choose_alphabet", lambda: choose([read_bpe(Path(path)) for path in arguments]))
 

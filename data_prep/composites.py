@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 
+from data_prep.curate import trim
 from data_prep.palette import oklab_to_rgb
 from data_prep.sources import procedural
 
@@ -49,12 +50,11 @@ def empty(seed: int, index: int, background: str) -> np.ndarray:
     return _jpeg(BACKGROUNDS[background](dice, *dice.integers(*SIDES, 2)), int(dice.integers(60, 93)))
 
 
-def _placed(dice, rgba: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def _placed(dice: np.random.Generator, rgba: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """(H, W, 4) float with colours in 0…255 and soft opacity in 0…1, and (H, W) bool: where it is mostly opaque."""
     import cv2
 
-    rows, columns = np.nonzero(rgba[..., 3])
-    rgba = np.pad(rgba[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1], ((1, 1), (1, 1), (0, 0)))
+    rgba = np.pad(trim(rgba), ((1, 1), (1, 1), (0, 0)))
     opacity = rgba[..., 3:].astype(np.float32) / 255
     premultiplied = np.concatenate([rgba[..., :3] * opacity, opacity], -1).astype(np.float32)
     scale = dice.uniform(*SHARE) * min(height, width) / max(rgba.shape[:2])
@@ -135,7 +135,7 @@ def _gravel(dice, height: int, width: int) -> np.ndarray:
 
     stone = dice.uniform(9, 26)  # pixels across
     points = dice.uniform(-stone, [height + stone, width + stone], (int(height * width / stone**2 * 1.3), 2))
-    pixels = np.stack(np.mgrid[:height, :width], -1).reshape(-1, 2)
+    pixels = np.indices((height, width)).reshape(2, -1).T
     near, owner = cKDTree(points).query(pixels, 2)
     base = _colour(dice, (0.4, 0.7), (0, 0.06))
     shades = np.clip(base * dice.normal(1, 0.28, (len(points), 1)) + dice.normal(0, 12, (len(points), 3)), 10, 245)

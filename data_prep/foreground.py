@@ -106,7 +106,7 @@ def _way_from_border(lab: np.ndarray) -> np.ndarray:
     small = resized(lab, GRAPH_SIDE)
     (height, width), colours = small.shape[:2], small.reshape(-1, 3)
     number = np.arange(height * width).reshape(height, width)
-    one, other = (np.concatenate(ends) for ends in zip(*_neighbours(number), strict=True))
+    one, other = _neighbours(number)
     step = np.linalg.norm(colours[one] - colours[other], axis=1)
     strip = _ring((height, width), 3).ravel()
     step = np.maximum(step - np.median(step[strip[one] & strip[other]]), 0) + _SAME
@@ -115,11 +115,11 @@ def _way_from_border(lab: np.ndarray) -> np.ndarray:
     return cv2.resize(ways.reshape(height, width).astype(np.float32), lab.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _neighbours(number: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of the numbers that touch, each pair once: sideways, downwards and on both diagonals."""
-    pairs = ((number[:, :-1], number[:, 1:]), (number[:-1], number[1:]))
-    pairs += ((number[:-1, :-1], number[1:, 1:]), (number[:-1, 1:], number[1:, :-1]))
-    return [(one.ravel(), other.ravel()) for one, other in pairs]
+def _neighbours(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two (n,): the numbers that touch, each pair once: sideways, downwards and on both diagonals."""
+    ones = number[:, :-1], number[:-1], number[:-1, :-1], number[:-1, 1:]
+    others = number[:, 1:], number[1:], number[1:, 1:], number[1:, :-1]
+    return np.concatenate([part.ravel() for part in ones]), np.concatenate([part.ravel() for part in others])
 
 
 def _spread(values: np.ndarray) -> np.ndarray:
@@ -178,7 +178,7 @@ def _without_holes(mask: np.ndarray) -> np.ndarray:
 # --- measures -------------------------------------------------------------------------------------------------------
 
 
-def _ring(shape: tuple[int, int], width: int) -> np.ndarray:
+def _ring(shape: tuple[int, ...], width: int) -> np.ndarray:
     """(H, W) bool: the frame, `width` pixels wide."""
     ring = np.ones(shape, bool)
     ring[width:-width, width:-width] = False

@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from data_prep.errors import InputError
 from data_prep.grid_text import FREE, INDEX_OF, GridError, encode, read
 from data_prep.palette import Palette, named
@@ -76,7 +78,7 @@ def _sprite_of(data: dict, palettes: Mapping[str, Palette], forgiven: list[str])
         if len(indices) != len(grid[0] if grid else indices):
             return GridError(f"{len(indices)} pixels, row 0 has {len(grid[0])}", y)
         grid.append(indices)
-    return read(encode(grid, palette), {palette.name: palette})  # one judge of sizes
+    return read(encode(np.array(grid), palette), {palette.name: palette})  # one judge of sizes
 
 
 def _row_indices(row, forgiven: list[str]) -> list[int] | None:
@@ -97,9 +99,10 @@ def _palette_of(value, palettes: Mapping[str, Palette], forgiven: list[str]) -> 
             return GridError("unknown palette")
     if not isinstance(value, list) or not 1 <= len(value) <= 63:
         return GridError("'palette' is no name and no list of 1 to 63 colours")
-    colours = [_colour(entry) for entry in value]
-    if None in colours:
-        return GridError(f"'palette': entry {colours.index(None)} is no colour")
+    found = [_colour(entry) for entry in value]
+    if None in found:
+        return GridError(f"'palette': entry {found.index(None)} is no colour")
+    colours = [colour for colour in found if colour]
     if colours != value:
         forgiven.append("colours not as six hex digits")
     if len(colours) == 1:  # a flat drawing, which the strict format cannot spell

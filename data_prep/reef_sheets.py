@@ -56,7 +56,7 @@ def plan_rows(sprites: Sized) -> list[Row]:
 def pose_rows(sprites: Sized) -> list[Row]:
     """A row a plan with poses: each pose at each size, as far as the sprites have it."""
     poses = poses_of(one for part in sprites.values() for one in part)
-    rows = []
+    rows: list[Row] = []
     for plan in (plan for plans in PLANS.values() for plan in plans if plan in poses):
         found = [one for pose in poses[plan] for part in sprites.values() for one in _with(part, A_POSE, plan=plan, pose=pose)]
         rows.append((plan, [shown(one) for one in found], [one.tags["pose"] for one in found]))
@@ -65,7 +65,7 @@ def pose_rows(sprites: Sized) -> list[Row]:
 
 def _with(sprites: Sequence[Sprite], most: int, **tags: str) -> list[Sprite]:
     """The first `most` sprites that have these tags."""
-    return [sprite for sprite in sprites if tags.items() <= sprite.tags.items()][:most]
+    return [sprite for sprite in sprites if tags.items() <= dict(sprite.tags).items()][:most]
 
 
 def rows_page(rows: Sequence[Row], across: int = 2):

@@ -2,7 +2,7 @@
 and what each colour is there for.
 
 Measures of a drawing and of a reference picture are the same, so that they can be compared. They describe, they do not judge.
-Lightness and chroma are OKLab's. Source: this project (design.md, 'Tasks in the pairs').
+Lightness and chroma are OKLab's.
 """
 
 from collections.abc import Mapping
@@ -90,8 +90,8 @@ def _outline(drawn: np.ndarray, lightness: np.ndarray) -> tuple[float, float]:
     summed = np.pad(lightness * (drawn & ~edge), 1)
     height, width = drawn.shape
     places = [(y, x) for y in range(3) for x in range(3)]
-    near = sum(inside[y : y + height, x : x + width] for y, x in places)
-    total = sum(summed[y : y + height, x : x + width] for y, x in places)
+    near = sum((inside[y : y + height, x : x + width] for y, x in places), np.zeros(drawn.shape))
+    total = sum((summed[y : y + height, x : x + width] for y, x in places), np.zeros(drawn.shape))
     judged = edge & (near > 0)
     if not judged.any():
         return 0.0, 0.0

@@ -35,7 +35,8 @@ def told(task: str, sprite: Sprite) -> str:
     """What the prompt says beside the caption when this sprite is the answer; '' for `draw`."""
     if task == "recolour":
         return shades(sprite.rgba())
-    return like(roles_of(sprite.grid, sprite.palette), measure(sprite.grid, sprite.palette)) if task == "reference" else ""
+    style = measure(sprite.grid, sprite.palette) if task == "reference" else None
+    return like(roles_of(sprite.grid, sprite.palette), style) if style else ""
 
 
 def shades(rgba: np.ndarray) -> str:

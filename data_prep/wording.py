@@ -91,7 +91,7 @@ POSE_WORDS = {
     "puffed": ("puffed up", "inflated"),
     "calm": ("calm", "not puffed up"),
 }
-WORDS: dict[str, dict[str, tuple[str, ...]]] = {
+WORDS: dict[str, Mapping[str, tuple[str, ...]]] = {
     "plan": PLAN_WORDS, "category": CATEGORY_WORDS, "zone": ZONE_WORDS, "colour": COLOUR_WORDS, "second_colour": COLOUR_WORDS,
     "pattern": PATTERN_WORDS, "facing": FACING_WORDS, "size": SIZE_WORDS, "glow": GLOW_WORDS, "pose": POSE_WORDS,
 }  # fmt: skip
@@ -144,7 +144,7 @@ def _colours(said: Mapping[str, str]) -> str:
     return " and ".join(filter(None, [said["colour"], said["second_colour"] if said["colour"] else ""]))
 
 
-def _article(text: str) -> str:
+def with_article(text: str) -> str:
     return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
 
 
@@ -156,11 +156,9 @@ def _sentence(words: Mapping[str, str], stated: set[str]) -> str:
     """'a small glowing striped orange clownfish from the abyss facing left, nose up'"""
     said = _parts(words, stated)
     pattern, after = (said["pattern"], "") if not said["pattern"].startswith("with") else ("", said["pattern"])
-    text = _article(
-        _join(said["size"], said["glow"], pattern, _colours(said), _subject(said), after, said["zone"], said["facing"])
-    )
-    kind = _article(said["category"]) if said["plan"] and said["category"] else ""
-    return ", ".join(filter(None, [text, kind, said["pose"]]))
+    thing = _join(said["size"], said["glow"], pattern, _colours(said), _subject(said), after, said["zone"], said["facing"])
+    kind = with_article(said["category"]) if said["plan"] and said["category"] else ""
+    return ", ".join(filter(None, [with_article(thing), kind, said["pose"]]))
 
 
 def _list(words: Mapping[str, str], stated: set[str]) -> str:
@@ -201,8 +199,8 @@ def parse(caption: str) -> dict[str, str]:
 
 def _adorns(text: str, colour: re.Match) -> bool:
     """Whether a colour is that of the marks: 'with teal spots'."""
-    before, after = re.search(r"\w*\W*$", text[: colour.start()]), re.match(r"\W*(\w*)", text[colour.end() :])
-    return before[0] == "with " or after[1] in NOUNS.values()
+    is_after_with = re.search(r"\bwith $", text[: colour.start()])
+    return bool(is_after_with or re.match(rf"\W*(?:{'|'.join(NOUNS.values())})\b", text[colour.end() :]))
 
 
 @cache
