@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 
 from data_prep.bench_format import prompt_a
+from data_prep.grid_text import FREE
 from data_prep.legend import legend
 from data_prep.palette import Palette, named
 from data_prep.sprite import Sprite
@@ -27,7 +28,7 @@ def prompt_hash(tasks: tuple[str, ...] = TASKS[:1]) -> str:
 
     tasks: those it was trained on; the hash of drawing alone knows nothing of the others.
     """
-    palettes = named("reef64"), Palette("free", ("000000", "ff0000")), None
+    palettes = named("reef64"), Palette(FREE, ("000000", "ff0000")), None
     asked = [messages(caption, 8, 9, palette) for palette in palettes for caption in ("", "a red and azure crab")]
     crab = Sprite(np.arange(72, dtype=np.uint8).reshape(8, 9) % 64, palettes[0])
     others = [messages("a red crab", 8, 9, crab.palette, task, told(task, crab)) for task in sorted(set(tasks) - {"draw"})]
@@ -37,8 +38,8 @@ def prompt_hash(tasks: tuple[str, ...] = TASKS[:1]) -> str:
 def palette_words(palette: Palette | None) -> str:
     """How a prompt names the palette: its name, its colours spelt out, or 'free' when the model is to choose."""
     if palette is None:
-        return "free"
-    return ",".join(palette.colours) if palette.name == "free" else palette.name
+        return FREE
+    return ",".join(palette.colours) if palette.name == FREE else palette.name
 
 
 def messages(
@@ -53,8 +54,7 @@ def messages(
     if task == BENCH:
         return [{"role": "user", "content": prompt_a(caption)}]
     colours = "" if palette is None else legend(caption, palette)
-    request = f"{VERBS[task]} {height}x{width}, palette {palette_words(palette)}: {caption}".rstrip() + (
-        f" ({colours})" if colours else ""
-    )
+    request = f"{VERBS[task]} {height}x{width}, palette {palette_words(palette)}: {caption}".rstrip()
+    request += f" ({colours})" if colours else ""
     request += f"\n{beside}" if beside else ""
     return [{"role": "system", "content": SYSTEM_PROMPT}, {"role": "user", "content": request}]

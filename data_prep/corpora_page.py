@@ -23,6 +23,9 @@ Made by `python -m data_prep.corpora_page` from the cards of prepared datasets, 
 two recovery commands printed. The datasets themselves are not published: each is a command away, in the head of its recipe under
 `data_prep/recipes/`, and its own card, contact sheet, near-duplicates and list of dropped sprites lie beside it. How long it
 takes: [speed.md](speed.md#preparing)."""
+RECOVERED = """Known sprites are put on sheets, or before backgrounds, and read back. A sprite of a sheet counts as recovered only
+when every pixel is right. The reading was chosen on seeds 1 and 2; each other seed was measured once. Sprites whose outline has
+the colour of a sheet's key are not put on that sheet, since nothing could tell them apart from it: their number is given."""
 
 
 def sections(card: str) -> dict[str, str]:
@@ -69,11 +72,6 @@ def page(folders: Sequence[Path], recoveries: Sequence[Path]) -> str:
     if recoveries:
         parts += ["## Recovery", RECOVERED, *map(recovery, recoveries)]
     return "\n\n".join(parts) + "\n"
-
-
-RECOVERED = """Known sprites are put on sheets, or before backgrounds, and read back. A sprite of a sheet counts as recovered only
-when every pixel is right. The reading was chosen on seeds 1 and 2; each other seed was measured once. Sprites whose outline has
-the colour of a sheet's key are not put on that sheet, since nothing could tell them apart from it: their number is given."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -161,14 +161,9 @@ def in_words(told: Mapping) -> list[str]:
     for name in [*ranked, *sorted(set(told["before"]) - set(ranked))]:
         cell, was, now = told["cells"].get(name, {}), told["before"].get(name, 0), told["after"].get(name, 0)
         said = [name, cell.get("state") or "not drawn", _of(cell, "hits", "n"), _of(cell, "liked", "votes")]
-        said += [
-            f"{cell.get('weight', 0):.2f}" if cell else "–",
-            was,
-            now,
-            f"{was / max(before, 1):.1%}",
-            f"{now / max(after, 1):.1%}",
-        ]
-        lines[-1] += "\n| " + " | ".join(map(str, said)) + " |"
+        said += [f"{cell['weight']:.2f}" if cell else "–", str(was), str(now)]
+        said += [f"{was / max(before, 1):.1%}", f"{now / max(after, 1):.1%}"]
+        lines[-1] += "\n| " + " | ".join(said) + " |"
     return lines
 
 
