@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,16 +37,12 @@ def read(text: str) -> Answer:
     """Total: never raises, whatever the text."""
     text = text[:MOST_CHARACTERS] if isinstance(text, str) else ""
     try:
-        data, is_json = _decode(text), True
+        data, is_json = json.loads(text, parse_int=_whole), True
     except (ValueError, RecursionError):
         data, is_json = None, False
     found = data if isinstance(data, dict) and "grid" in data else next(_objects(text), None)
-    rows, colours = (rows_of(found.get("grid")), colours_of(found.get("palette"))) if found else (None, None)
-    return Answer(is_json, data, found, rows, colours)
-
-
-def _decode(text: str) -> object:
-    return json.loads(text, parse_int=_whole)
+    rows, colours = (rows_of(found["grid"]), found.get("palette")) if found else (None, None)
+    return Answer(is_json, data, found, rows, colours if isinstance(colours, list) else None)
 
 
 def _whole(digits: str) -> int:
@@ -54,7 +50,7 @@ def _whole(digits: str) -> int:
     return int(digits) if len(digits) < 10 else -1
 
 
-def _objects(text: str):
+def _objects(text: str) -> Iterator[dict]:
     decoder = json.JSONDecoder(parse_int=_whole)
     for number, match in enumerate(_OBJECT.finditer(text)):
         if number == _TRIES:
@@ -69,13 +65,9 @@ def _objects(text: str):
 
 def rows_of(grid: object) -> list[list] | None:
     """Rows as lists of cells: strings become their characters. None for what is no list of strings or lists."""
-    if not isinstance(grid, Sequence) or isinstance(grid, str | bytes) or not all(isinstance(r, str | list) for r in grid):
+    if not isinstance(grid, list) or not all(isinstance(row, str | list) for row in grid):
         return None
     return [list(row) for row in grid]
-
-
-def colours_of(palette: object) -> list | None:
-    return list(palette) if isinstance(palette, list) else None
 
 
 def hex_of(colour: object) -> str | None:
@@ -113,12 +105,13 @@ class Picture:
 
 def picture_of(answer: Answer) -> Picture | None:
     """The drawing, where there are rows of one length and a palette of at most 63 colours, each of which is one."""
-    rows, colours = answer.rows, [hex_of(colour) for colour in answer.colours or []]
+    rows, named = answer.rows, [hex_of(colour) for colour in answer.colours or []]
+    colours = tuple(colour for colour in named if colour is not None)
     if not rows or not rows[0] or len({len(row) for row in rows}) > 1 or len(rows) * len(rows[0]) > MOST_CELLS:
         return None
-    if not 1 <= len(colours) <= 63 or None in colours:
+    if not 1 <= len(colours) == len(named) <= 63:
         return None
-    return Picture(np.array([[_index(cell, len(colours)) for cell in row] for row in rows]), tuple(colours))
+    return Picture(np.array([[_index(cell, len(colours)) for cell in row] for row in rows]), colours)
 
 
 def _index(cell: object, colours: int) -> int:

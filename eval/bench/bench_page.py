@@ -12,16 +12,16 @@ import numpy as np
 
 from data_prep.bench_format import SIDE, BenchDrawing
 from eval.bench import legacy, scoring
-from eval.bench.drawing import far_apart
-from eval.bench.source_page import CAN_MEAN, WHY_CORRELATED
+from eval.bench.drawing import FAR_APART
+from eval.bench.source_page import CAN_MEAN, WHY_CORRELATED, figure
 from eval.bench.source_results import PUBLISHED, Result, correlations
 from eval.bench.structure import FITTED
+from eval.controls import HELD_OUT
 from eval.report_tables import format_value
 from eval.run_folder import write_atomically
 
 TEMPLATE = Path(__file__).with_name("bench_page.md.jinja")
 NOBODY = 1500  # drawings by nobody, about as many as the source results have
-HELD_OUT = "held-out sprites"
 
 
 def drawings() -> dict[str, BenchDrawing]:
@@ -30,11 +30,10 @@ def drawings() -> dict[str, BenchDrawing]:
     noise = np.random.default_rng(0).integers(0, 10, (SIDE, SIDE)).astype(np.uint8)
     square = np.zeros((SIDE, SIDE), np.uint8)
     square[6:18, 6:18] = 1
-    colours = tuple(far_apart())
-    two = colours[:2]
+    two = FAR_APART[:2]
     return {
         "checkerboard of single pixels, two colours": BenchDrawing(board, two),
-        "uniform noise, ten colours": BenchDrawing(noise, colours),
+        "uniform noise, ten colours": BenchDrawing(noise, FAR_APART),
         "clean square": BenchDrawing(square, two),
     }
 
@@ -45,7 +44,7 @@ def shown(drawing: BenchDrawing) -> dict[str, str]:
     found = {"quality": legacy.quality_score(rows, drawing.colours, SIDE, SIDE)}
     found |= {f"legacy_{name}": value for name, value in scoring.legacy(answer).items()}
     found |= scoring.ours(answer, scoring.LISTS)
-    return {name: format_value(value, "") for name, value in found.items()}
+    return {name: figure(value) for name, value in found.items()}
 
 
 def by_nobody(seed: int = 0) -> list[Result]:
@@ -59,10 +58,10 @@ def _by_nobody(rng: np.random.Generator) -> Result:
     cells = rng.integers(0, values, (SIDE // block, SIDE // block)) * (rng.random((SIDE // block, SIDE // block)) < rng.random())
     grid = np.kron(cells, np.ones((block, block), int))
     colours = int(np.clip(values + rng.integers(-2, 3), 2, 12))
-    return Result("nobody", "", grid.tolist(), [f"{n:06x}" for n in range(colours)], SIDE, SIDE, None, {})
+    return Result("nobody", grid.tolist(), [f"{n:06x}" for n in range(colours)], SIDE, SIDE, {})
 
 
-def structure_rows(fitted: dict) -> list[dict[str, str]]:
+def structure_rows(fitted: dict) -> list[dict]:
     """A row a family: whether it was learnt, and mean and area of both measures for each source of sprites."""
     rows = []
     for family in (HELD_OUT, *fitted["learnt"], *fitted["held_out"]):
@@ -86,8 +85,8 @@ def page() -> str:
     pairs = [
         {
             "pair": " and ".join(name.replace("_", " ") for name in pair),
-            "published": format_value(PUBLISHED[pair], ""),
-            "nobody": format_value(nobody[pair], ""),
+            "published": figure(PUBLISHED[pair]),
+            "nobody": figure(nobody[pair]),
             "why": WHY_CORRELATED[pair],
         }
         for pair in PUBLISHED
@@ -100,7 +99,7 @@ def page() -> str:
         nobody=NOBODY,
         sources=list(fitted["tables"]),
         structure=structure_rows(fitted),
-        agreeing=sum(np.sign(nobody[pair]) == np.sign(PUBLISHED[pair]) for pair in PUBLISHED),
+        agreeing=sum(np.sign(nobody[pair] or 0) == np.sign(PUBLISHED[pair]) for pair in PUBLISHED),
     )
 
 

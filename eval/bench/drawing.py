@@ -13,7 +13,7 @@ from data_prep import grid_text
 from data_prep.bench_format import MOST_COLOURS, SIDE, BenchDrawing, fewer_colours, on_a_ground, prompt_a
 from data_prep.captions import BENCH
 from data_prep.errors import InputError
-from data_prep.palette import Palette
+from data_prep.palette import Palette, named
 from data_prep.sprite import Sprite
 from eval.bench import prompts
 from eval.bench.prompts import article
@@ -25,6 +25,8 @@ from finetune.adapter_folder import AdapterFacts
 
 OWN = "own"
 CONTROLS = {name.replace(", ", "-").replace(" ", "-"): name for name in GRID_CONTROLS} | {"held-out": HELD_OUT}
+# for noise of sprites that have fewer colours
+FAR_APART = ("d62728", "ff7f0e", "bcbd22", "2ca02c", "17becf", "1f77b4", "9467bd", "e377c2", "7f7f7f", "8c564b")
 _GROUNDS = ("f0f0f0", "101010")
 _SPRITES = 120  # of the embedded source's test split, to make controls of
 
@@ -81,11 +83,8 @@ class ReefModel:
         return self._own(asked, sampling) if self.ask == OWN else self._bench(asked, sampling, config.max_tokens or 4096)
 
     def _own(self, asked: Sequence[Asked], sampling) -> list[Drawn]:
-        palette = self.model.palette or _plain_palette()
-        keys = map(noise_key, asked)
-        requests = [
-            Request(prompts.subject_of(each[0]), SIDE, SIDE, palette, *key) for each, key in zip(asked, keys, strict=True)
-        ]
+        palette = self.model.palette or named("reef64")
+        requests = [Request(prompts.subject_of(each[0]), SIDE, SIDE, palette, *noise_key(each)) for each in asked]
         drawings = self.model.answer(requests, sampling, self.mode, len(requests))
         return [self._rewritten(prompt, palette, d) for (prompt, _, _), d in zip(asked, drawings, strict=True)]
 
@@ -155,21 +154,20 @@ def sampling_of(config):
     return Sampling(**{name: value for name, value in given.items() if value is not None})
 
 
-def _plain_palette() -> Palette:
-    from data_prep.palette import named
-
-    return named("reef64")
-
-
 def as_bench(grid: np.ndarray, palette: Palette) -> BenchDrawing:
     """An index grid with at most nine colours kept, before the lighter or darker ground, whichever stands out more."""
-    grid = fewer_colours(grid, palette, MOST_COLOURS - 1)
+    grid, colours = few_colours(grid, palette, MOST_COLOURS - 1)
+    light = float(Palette(grid_text.FREE, colours).oklab[:, 0].mean()) if colours else 0.0
+    return BenchDrawing(grid, (_GROUNDS[light > 0.6], *(colours or (_GROUNDS[light <= 0.6],))))
+
+
+def few_colours(grid: np.ndarray, palette: Palette, most: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """An index grid in the opaque entries that it uses most, at most so many, numbered from 1 on; and their colours."""
+    grid = fewer_colours(grid, palette, most)
     used = np.unique(grid[grid > 0])
-    light = float(palette.oklab[used - 1, 0].mean()) if len(used) else 0.0
-    colours = [_GROUNDS[light > 0.6], *(palette.colours[entry - 1] for entry in used)]
     place = np.zeros(len(palette), np.uint8)
     place[used] = np.arange(1, 1 + len(used))
-    return BenchDrawing(place[grid], tuple(colours if len(colours) > 1 else (*colours, _GROUNDS[light <= 0.6])))
+    return place[grid], tuple(palette.colours[entry - 1] for entry in used)
 
 
 @dataclass(frozen=True)
@@ -223,30 +221,16 @@ class Control:
 
 def control_drawing(name: str, sprite: Sprite, rng: np.random.Generator) -> BenchDrawing:
     """A control, or HELD_OUT for the sprite itself, before a ground. Noise has all ten colours alike."""
-    small = in_few_colours(sprite)
+    grid, colours = few_colours(sprite.grid, sprite.palette, MOST_COLOURS - 2)
+    palette = Palette(grid_text.FREE, colours)
     if name in ("noise", "noise 2x2"):
         full = np.zeros((SIDE, SIDE), np.uint8)
-        ten = np.array([*small.palette.colours, *far_apart()])[:MOST_COLOURS]
-        return BenchDrawing(GRID_CONTROLS[name](full, _entries(MOST_COLOURS), rng), tuple(map(str, ten)))
-    grid = small.grid if name == HELD_OUT else GRID_CONTROLS[name](small.grid, small.palette, rng)
-    return on_a_ground(grid, small.palette, rng)
-
-
-def in_few_colours(sprite: Sprite) -> Sprite:
-    """The sprite in the eight colours that it uses most, which are then its palette."""
-    grid = fewer_colours(sprite.grid, sprite.palette, MOST_COLOURS - 2)
-    used = np.unique(grid[grid > 0])
-    place = np.zeros(len(sprite.palette), np.uint8)
-    place[used] = np.arange(1, 1 + len(used))
-    colours = tuple(sprite.palette.colours[entry - 1] for entry in used)
-    return replace(sprite, grid=place[grid], palette=Palette(grid_text.FREE, colours))
+        ten = (*colours, *FAR_APART)[:MOST_COLOURS]
+        return BenchDrawing(GRID_CONTROLS[name](full, _entries(MOST_COLOURS), rng), ten)
+    grid = grid if name == HELD_OUT else GRID_CONTROLS[name](grid, palette, rng)
+    return on_a_ground(grid, palette, rng)
 
 
 def _entries(count: int) -> Palette:
     """A palette of `count` entries, the transparent one among them: noise is drawn from so many."""
     return Palette(grid_text.FREE, tuple(f"{number:06x}" for number in range(1, count)))
-
-
-def far_apart() -> list[str]:
-    """Ten colours far apart, for noise of sprites that have fewer."""
-    return ["d62728", "ff7f0e", "bcbd22", "2ca02c", "17becf", "1f77b4", "9467bd", "e377c2", "7f7f7f", "8c564b"]

@@ -19,6 +19,7 @@ palette_validity without a cell; quality_score with any of the others. Source: P
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import numpy as np
 
@@ -35,7 +36,7 @@ NAMES = tuple(WEIGHTS)
 QUALITY = "quality_score"
 
 
-def _integer(cell) -> int | None:
+def integer(cell) -> int | None:
     """A character or number as the published code parses it; None where it does not parse."""
     try:
         return int(cell)
@@ -48,26 +49,30 @@ class _Parsed(list):
 
 
 def _parsed(rows: Sequence[Sequence]) -> Sequence[list[int | None]]:
-    return rows if isinstance(rows, _Parsed) else _Parsed([_integer(cell) for cell in row] for row in rows)
+    return rows if isinstance(rows, _Parsed) else _Parsed([integer(cell) for cell in row] for row in rows)
 
 
 def _is_ragged(rows: Sequence[Sequence]) -> bool:
     return len({len(row) for row in rows}) > 1
 
 
-def _values(rows: Sequence[Sequence], palette: Sequence) -> list[list[int]] | None:
+def _all_parse(rows: Sequence[list[int | None]]) -> TypeGuard[Sequence[list[int]]]:
+    return not any(None in row for row in rows)
+
+
+def _values(rows: Sequence[Sequence], palette: Sequence) -> Sequence[list[int]] | None:
     """The grid, where the metrics that read values are defined: a rectangle of at least one cell, all parsed."""
     if not palette or _is_ragged(rows) or not rows or not len(rows[0]):
         return None
     parsed = _parsed(rows)
-    return None if any(None in row for row in parsed) else parsed
+    return parsed if _all_parse(parsed) else None
 
 
 def grid_valid(rows: Sequence[Sequence], palette: Sequence, height: int, width: int) -> float | None:
     if not palette or _is_ragged(rows):
         return None
     right = len(rows) == height and all(len(row) == width for row in rows)
-    return float(right and not any(None in row for row in _parsed(rows)))
+    return float(right and _all_parse(_parsed(rows)))
 
 
 def palette_validity(rows: Sequence[Sequence], palette: Sequence, height: int, width: int) -> float | None:
@@ -118,5 +123,5 @@ def measures(rows: Sequence[Sequence], palette: Sequence, height: int, width: in
     rows = _parsed(rows)
     functions = (grid_valid, palette_validity, colour_efficiency, edge_density, fill_balance, normalised_entropy)
     found = {function.__name__: function(rows, palette, height, width) for function in functions}
-    undefined = None in found.values()
-    return found | {QUALITY: None if undefined else sum(weight * found[name] for name, weight in WEIGHTS.items())}
+    terms = [weight * value for name, weight in WEIGHTS.items() if (value := found[name]) is not None]
+    return found | {QUALITY: sum(terms) if len(terms) == len(WEIGHTS) else None}

@@ -12,7 +12,7 @@ from eval.bench.source_results import FAULTS, PUBLISHED, Result
 from eval.metrics import intervals
 from eval.report import escape, markdown_table
 from eval.report_charts import radar
-from eval.report_tables import NOTHING, Cell, Column, Row, Section, Table, format_value, interval_cell
+from eval.report_tables import NOTHING, Cell, Chart, Column, Row, Section, Table, format_value, interval_cell
 from eval.run_folder import write_atomically
 
 TEMPLATE = Path(__file__).with_name("source.html.jinja")
@@ -61,16 +61,15 @@ def sections(results: Sequence[Result]) -> list[Section]:
     ]
 
 
-def _table(
-    title: str, intro: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence]], kind: str = "", notes=()
-) -> Table:
+def _table(title: str, intro: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence]], kind: str = "") -> Table:
     made = tuple(
-        Row(label, "model", tuple(c if isinstance(c, Cell) else Cell(_shown(c)) for c in cells)) for label, cells in rows
+        Row(label, "model", tuple(c if isinstance(c, Cell) else Cell(figure(c)) for c in cells)) for label, cells in rows
     )
-    return Table(title, intro, tuple(Column(column) for column in columns), made, tuple(notes), kind)
+    return Table(title, intro, tuple(Column(column) for column in columns), made, kind=kind)
 
 
-def _shown(value, unit: str = "") -> str:
+def figure(value, unit: str = "") -> str:
+    """A number in a cell, what is undefined or infinite as a dash; words as they are."""
     if isinstance(value, str):
         return value
     return NOTHING if value is None or not np.isfinite(value) else format_value(float(value), unit)
@@ -85,7 +84,7 @@ def _models(results: Sequence[Result]) -> Table:
         cells = [
             str(len(own)),
             interval_cell(quality.to_json(), ""),
-            _shown(dropped, "%"),
+            figure(dropped, "%"),
             interval_cell(whole.to_json(), "%"),
             structure,
         ]
@@ -105,7 +104,7 @@ def _meanings(results: Sequence[Result]) -> Table:
         kept = values[np.isfinite(values)]
         mean, middle = (float(f(kept)) if kept.size else None for f in (np.mean, np.median))
         rows.append(
-            (name.replace("_", " "), [_shown(mean), _shown(middle), f"{int(np.isnan(values).sum())} of {len(values)}", says])
+            (name.replace("_", " "), [figure(mean), figure(middle), f"{int(np.isnan(values).sum())} of {len(values)}", says])
         )
     return _table("Metrics", "", ("metric", "mean", "median", "undefined", "what it measures, and rewards"), rows, "facts")
 
@@ -114,7 +113,7 @@ def _correlations(results: Sequence[Result]) -> Table:
     rows = []
     for (a, b), found in source.correlations(results).items():
         pair = f"{a.replace('_', ' ')} and {b.replace('_', ' ')}"
-        rows.append((pair, [_shown(found), _shown(PUBLISHED[a, b]), WHY_CORRELATED[a, b]]))
+        rows.append((pair, [figure(found), figure(PUBLISHED[a, b]), WHY_CORRELATED[a, b]]))
     intro = (
         "Pearson's, over the rows where all five are defined. The five share divisors and failures, so most of what they have in "
         "common is the formulas', not the models'."
@@ -122,7 +121,7 @@ def _correlations(results: Sequence[Result]) -> Table:
     return _table("Correlations", intro, ("pair", "here", "published", "an artefact of"), rows, "facts")
 
 
-def _radar(results: Sequence[Result]) -> tuple[Table | None, tuple]:
+def _radar(results: Sequence[Result]) -> tuple[Table, tuple[Chart, ...]]:
     found = source.radar(results)
     names = [name.replace("_", " ") for name in legacy.NAMES]
     intro = (
@@ -132,7 +131,7 @@ def _radar(results: Sequence[Result]) -> tuple[Table | None, tuple]:
     )
     rows = [(model, list(shape.values())) for model, shape in found.items()]
     words = "The published radar chart, made again. " + intro.partition(". The stretch")[0] + "."
-    charts = (radar("radar", names, [(m, list(s.values())) for m, s in found.items()], words),) if len(found) > 1 else ()
+    charts = (radar("radar", names, rows, words),) if len(found) > 1 else ()
     return _table("Radar", intro, ("model", *names), rows), charts
 
 
@@ -143,7 +142,7 @@ def _distributions(results: Sequence[Result]) -> Table:
 
 
 def _robustness(results: Sequence[Result]) -> Table:
-    rows = [(m, [_shown(share, "%") for share in shares.values()]) for m, shares in source.robustness(results).items()]
+    rows = [(m, [figure(share, "%") for share in shares.values()]) for m, shares in source.robustness(results).items()]
     intro = (
         "The share of a model's rows with each fault. The quality score leaves out rows with no grid or palette, ragged ones and "
         "those with a cell that is no integer, and is none the worse for them."

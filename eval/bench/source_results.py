@@ -7,6 +7,7 @@ Rows are other people's: 161 of 1,675 are ragged, heights go up to 5,779, palett
 row lacks is counted instead. The legacy formulas are taken with the row's own height and width, as published.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,6 @@ from eval.bench.structure import judged
 from eval.bench.tables import read_table
 from eval.metrics import intervals
 
-HUB_NAME = "AINovice2005/pixel-art-bench-v1"
 CORRELATED = ("palette_validity", "colour_efficiency", "edge_density", "normalised_entropy", "fill_balance")
 PUBLISHED = {  # Pearson correlations over the source results, as published
     ("palette_validity", "colour_efficiency"): -0.47,
@@ -47,12 +47,10 @@ class Result:
     them; costs: numbers by name, NaN where there is none; faults: what is wrong with it, in words of FAULTS."""
 
     model: str
-    subject: str
     rows: list[list]
     palette: list
     height: int
     width: int
-    appropriate: bool | None
     costs: dict[str, float]
 
     @cached_property
@@ -72,20 +70,12 @@ class Result:
         return judged(picture.grid, picture.lab)
 
 
-def _parses(cell) -> bool:
-    try:
-        int(cell)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return True
-
-
 FAULTS: dict[str, Callable[[Result], bool]] = {
     "no grid": lambda r: not r.rows,
     "ragged": lambda r: len({len(row) for row in r.rows}) > 1,
     "not 24 rows": lambda r: len(r.rows) != SIDE,
     "a row of other than 24": lambda r: any(len(row) != SIDE for row in r.rows),
-    "a cell that is no integer": lambda r: any(not _parses(cell) for row in r.rows for cell in row),
+    "a cell that is no integer": lambda r: any(legacy.integer(cell) is None for row in r.rows for cell in row),
     "no palette": lambda r: not r.palette,
     "one colour": lambda r: len(r.palette) == 1,
     "more than 10 colours": lambda r: len(r.palette) > 10,
@@ -109,12 +99,10 @@ def result_of(row: dict) -> Result:
     height, width = _size(rows)
     return Result(
         _word(row.get("model_name")) or _word(row.get("model_slug")) or NO_MODEL,
-        _word(row.get("example_name")) or _word(row.get("example_id")),
         rows,
         _list(row.get("palette")),
         _whole(row.get("height"), height),
         _whole(row.get("width"), width),
-        row["is_appropriate"] if isinstance(row.get("is_appropriate"), bool) else None,
         {name: _number(row.get(name)) for name in COSTS},
     )
 
@@ -122,8 +110,6 @@ def result_of(row: dict) -> Result:
 def _list(value) -> list:
     """Lists and arrays as lists; a JSON text of one too. Rows that are arrays become lists."""
     if isinstance(value, str):
-        import json
-
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
@@ -189,10 +175,14 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def radar(results: Sequence[Result]) -> dict[str, dict[str, float]]:
-    """The published chart: the five models of the highest mean quality, each metric min–max over those five."""
+    """The published chart: the five models of the highest mean quality, each metric min–max over those five.
+
+    Models without any quality are none of them.
+    """
     means = {}
     for model, rows in list(by_model(results).items())[:RADAR_MODELS]:
-        means[model] = {name: _mean(column(rows, name)) for name in legacy.NAMES}
+        if np.isfinite(column(rows, legacy.QUALITY)).any():
+            means[model] = {name: _mean(column(rows, name)) for name in legacy.NAMES}
     found: dict[str, dict[str, float]] = {model: {} for model in means}
     for name in legacy.NAMES:
         values = [mean[name] for mean in means.values()]

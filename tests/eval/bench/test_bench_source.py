@@ -101,8 +101,17 @@ def test_the_radar_is_stretched_over_the_five_best():
         assert min(values) == 0 and max(values) == 1
 
 
+def test_models_without_any_quality_are_not_in_the_radar():
+    rows = [row("good", board()), row("flat", ["0" * 24] * 24), row("ragged", [*board(23), "01"])]
+    found = source.radar([source.result_of(one) for one in rows])
+    assert list(found) == ["good", "flat"]
+    assert np.isfinite([value for shape in found.values() for value in shape.values()]).all()
+
+
 def test_the_command_writes_both_pages(tmp_path, capsys):
-    assert main(["bench", "source", str(written(tmp_path, "jsonl")), "--out", str(tmp_path / "out")]) == 0
+    file = tmp_path / "results.jsonl"
+    file.write_text("\n".join(map(json.dumps, [*WORST, row("flat", ["0" * 24] * 24)])))
+    assert main(["bench", "source", str(file), "--out", str(tmp_path / "out")]) == 0
     html, text = (tmp_path / "out/source.html").read_text(), (tmp_path / "out/source.md").read_text()
     assert "<svg" in html and "−0.47" in html and "−0.47" in text and "11 rows read from results.jsonl" in text
     assert all(f"## {title}" in text for title in ("Models", "Correlations", "Radar", "Distributions", "Robustness", "Cost"))
