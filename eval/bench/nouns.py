@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -23,6 +24,9 @@ from eval.bench.randomness import keyed
 from eval.bench.sample_drawings import prepared
 from eval.bench.structure import ground_of
 from eval.bench.tables import located
+
+if TYPE_CHECKING:
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 _WORDS = """
     apple airplane backpack balloon banana bathtub bear bell bicycle bird book brain bus butterfly camera carrot cat church
@@ -41,10 +45,10 @@ VIEWS = 8  # of each training sprite
 
 @dataclass(frozen=True, eq=False)
 class NounClassifier:
-    """nouns: those it knows; model: scikit-learn's; held_out: {'top_1', 'top_5', 'sprites'} on sprites that it never saw."""
+    """nouns: those it knows; held_out: {'top_1', 'top_5', 'sprites'} on sprites that it never saw."""
 
     nouns: tuple[str, ...]
-    model: object
+    model: "LinearDiscriminantAnalysis"
     held_out: Mapping[str, float]
     trained_on: int
 
@@ -65,7 +69,7 @@ class NounClassifier:
 
 
 def features(grid: np.ndarray, lab: np.ndarray) -> np.ndarray:
-    """(n,) float32 of one drawing."""
+    """(n,) float64 of one drawing."""
     figure = grid != ground_of(grid)
     rows, columns = np.nonzero(figure) if figure.any() else np.nonzero(np.ones_like(figure))
     box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)

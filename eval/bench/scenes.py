@@ -25,7 +25,8 @@ def _blank() -> np.ndarray:
 
 
 def _middle(rng: np.random.Generator, reach: float = 2) -> tuple[float, float]:
-    return tuple(11.5 + rng.uniform(-reach, reach, 2))
+    y, x = 11.5 + rng.uniform(-reach, reach, 2)
+    return y, x
 
 
 def _disc(y: float, x: float, radius: float, stretch: float = 1.0) -> np.ndarray:

@@ -21,7 +21,7 @@ from eval.bench.answers import Answer, Picture, hex_of, is_asked_size, picture_o
 JSON_VALIDITY, RENDER_SUCCESS, QUALITY = "json_validity", "render_success", "pixel_art_quality"
 NAMES = (JSON_VALIDITY, RENDER_SUCCESS, QUALITY)
 STRINGS, LISTS = "strings of digits", "lists of integers"  # how prompts A and B want the grid
-_JUST_SEEN = 0.08  # OKLab: colours nearer than that are hardly told apart
+_JUST_SEEN = 0.02  # OKLab: colours nearer than that are hardly told apart
 
 
 def legacy(text: str) -> dict[str, float]:
@@ -67,7 +67,7 @@ def ours(text: str, form: str) -> dict[str, float]:
 
 def json_validity(answer: Answer, picture: Picture | None, form: str) -> float:
     """1 or 0: nothing but the object, 2 to 10 colours, cells in the task's form, and no colour missing."""
-    if not answer.is_alone or picture is None or not 2 <= len(picture.colours) <= MOST_COLOURS:
+    if not answer.is_alone or answer.found is None or picture is None or not 2 <= len(picture.colours) <= MOST_COLOURS:
         return 0.0
     in_form = _strings if form == STRINGS else _lists
     return float(picture.is_whole and in_form(answer.found))
@@ -89,5 +89,5 @@ def coherent_palette(grid: np.ndarray, picture: Picture) -> float:
     if len(used) < 2:
         return 0.0
     distances = np.linalg.norm(picture.lab[used][:, None] - picture.lab[used][None], axis=-1) + np.eye(len(used))
-    twins = int((distances.min(1) < _JUST_SEEN / 4).sum())
+    twins = int((distances.min(1) < _JUST_SEEN).sum())
     return (len(used) - twins / 2) / len(picture.colours)

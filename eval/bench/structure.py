@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from eval.metrics.structure import largest_component, straight_edge
+
 FITTED = Path(__file__).with_name("structure.json")
 SHAPE = (
     *("agreement", "agreement_far", "regions", "specks", "largest_areas", "through", "crossings", "straight_contour"),
@@ -26,23 +28,18 @@ SHAPE = (
     *("elliptic", "radial"),
 )
 COLOUR = ("colours", "soft_steps", "contrast", "outlined", "lightness_order")
-LAGS = range(1, 9)
 _RINGS = 6  # about the middle of a figure
 _LEAST = 3  # pixels from which a colour counts as used
 
 
 def statistics(grid: np.ndarray, lab: np.ndarray) -> dict[str, float]:
     """Of one (H, W) grid of places in (k, 3) OKLab colours, H and W at least 4; name → number, each of SHAPE and COLOUR."""
-    _, merged = np.unique(np.round(lab, 4), axis=0, return_inverse=True)  # ten names of one colour are one colour
-    grid, lab = _compact(merged.reshape(-1)[grid], lab, merged.reshape(-1))
+    # ten names of one colour are one colour
+    _, first, merged = np.unique(np.round(lab, 4), axis=0, return_index=True, return_inverse=True)
+    used, places = np.unique(merged.reshape(-1)[grid], return_inverse=True)
+    grid, lab = places.reshape(grid.shape), lab[first][used]
     figure = grid != ground_of(grid)
     return _areas(grid) | _contours(grid) | _figure(grid, figure) | _colours(grid, lab, figure)
-
-
-def _compact(grid: np.ndarray, lab: np.ndarray, merged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    first = np.array([np.flatnonzero(merged == value)[0] for value in np.unique(merged)])
-    used, places = np.unique(grid, return_inverse=True)
-    return places.reshape(grid.shape), lab[first][used]
 
 
 def ground_of(grid: np.ndarray) -> int:
@@ -54,7 +51,7 @@ def ground_of(grid: np.ndarray) -> int:
 def _areas(grid: np.ndarray) -> dict[str, float]:
     """4-connected areas of one entry, and how alike pixels are that lie near and far."""
     sizes = np.concatenate([np.bincount(ndimage.label(grid == entry)[0].ravel())[1:] for entry in range(grid.max() + 1)])
-    alike = {lag: _alike(grid, lag) for lag in LAGS}
+    alike = {lag: _alike(grid, lag) for lag in (1, 3, 4)}
     share = np.bincount(grid.ravel()) / grid.size
     chance = float((share**2).sum())
     far = (np.mean([alike[lag] for lag in (3, 4)]) - chance) / max(1 - chance, 1e-6)
@@ -98,7 +95,6 @@ def _figure(grid: np.ndarray, figure: np.ndarray) -> dict[str, float]:
     """The figure is what has not the ground's colour."""
     height, width = grid.shape
     area = int(figure.sum())
-    labels, count = ndimage.label(figure, np.ones((3, 3)))
     padded = np.pad(figure, 1)
     edges = int((padded[1:] != padded[:-1]).sum() + (padded[:, 1:] != padded[:, :-1]).sum())
     rows, columns = np.nonzero(figure) if area else (np.array([0]), np.array([0]))
@@ -107,10 +103,10 @@ def _figure(grid: np.ndarray, figure: np.ndarray) -> dict[str, float]:
     return {
         "figure_share": area / grid.size,
         "off_centre": float(away),
-        "straight_edge": _longest_run(padded) / max(bottom - top + 1, right - left + 1),
+        "straight_edge": float(straight_edge(figure[None])[0]),
         "roughness": float(np.log(max(edges, 1) / max(4 * area**0.5, 1))),
         "inside": float(np.log1p(_inner_edges(grid, figure)) - np.log1p(area**0.5)),
-        "pieces": float(np.bincount(labels.ravel())[1:].max() / area) if count else 0.0,
+        "pieces": float(largest_component(figure[None])[0]),
     } | _bareness(grid, figure)
 
 
@@ -137,18 +133,6 @@ def _inner_edges(grid: np.ndarray, figure: np.ndarray) -> int:
     """Edges between two pixels of the figure: what is drawn inside of the outline."""
     down = (grid[1:] != grid[:-1]) & figure[1:] & figure[:-1]
     return int(down.sum() + ((grid[:, 1:] != grid[:, :-1]) & figure[:, 1:] & figure[:, :-1]).sum())
-
-
-def _longest_run(padded: np.ndarray) -> int:
-    """The longest straight piece of a silhouette's border; padded: (H + 2, W + 2) bool."""
-    best = 0
-    for picture in (padded, padded.T):
-        for edge in (picture[1:] & ~picture[:-1], ~picture[1:] & picture[:-1]):
-            run = np.zeros(edge.shape[0], int)
-            for column in edge.T:
-                run = (run + 1) * column
-                best = max(best, int(run.max()))
-    return best
 
 
 def _colours(grid: np.ndarray, lab: np.ndarray, figure: np.ndarray) -> dict[str, float]:
@@ -202,8 +186,8 @@ class Judge:
 
     @classmethod
     def from_json(cls, data: dict) -> "Judge":
-        arrays = (np.array(data[name]) for name in ("centre", "spread", "weights"))
-        return cls(tuple(data["names"]), *arrays, data["bias"])
+        centre, spread, weights = (np.array(data[name]) for name in ("centre", "spread", "weights"))
+        return cls(tuple(data["names"]), centre, spread, weights, data["bias"])
 
 
 @cache
