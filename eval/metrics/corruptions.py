@@ -350,6 +350,6 @@ def corrupt(family: Corruption, grid: np.ndarray, other: np.ndarray, palette: Pa
     """One bad drawing that differs from `grid` in at least LEAST of the drawn pixels; after four tries whatever came."""
     for _ in range(4):
         out = family(grid, other, palette, rng)
-        if (out != grid).sum() >= LEAST * max(1, np.count_nonzero((out > 0) | (grid > 0))):
+        if (out != grid).sum() >= LEAST * max(1, int(((out > 0) | (grid > 0)).sum())):
             break
     return np.ascontiguousarray(out, np.uint8)

@@ -71,10 +71,10 @@ def _families(critic: Critic, held_out: Sequence[Sprite], opinions: Opinions, se
         row = _row(held_out, opinions.quality, quality, quality, seed)
         rows.append({"family": name, "group": group, **row})
     asked = [sprite.tags.get("category", "") for sprite in held_out]
-    others = another_subject(held_out)
-    kept = [i for i, other in enumerate(others) if other is not None and asked[i] in critic.categories]
-    if kept:
-        wanted, found = [asked[i] for i in kept], critic.opinions([others[i] for i in kept])
+    turned = enumerate(another_subject(held_out))
+    others = {i: other for i, other in turned if other is not None and asked[i] in critic.categories}
+    if kept := list(others):
+        wanted, found = [asked[i] for i in kept], critic.opinions(list(others.values()))
         good = (opinions.quality * opinions.asked(critic.categories, asked))[kept]
         score = found.quality * found.asked(critic.categories, wanted)
         row = _row([held_out[i] for i in kept], good, score, found.quality, seed)

@@ -10,8 +10,8 @@ K. Weinberger, 'On calibration of modern neural networks', 2017).
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -21,12 +21,13 @@ from data_prep.captions import CATEGORIES, ZONES
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from eval.metrics import critics
-from eval.metrics.corruptions import TAUGHT_FAMILIES, Corruption, corrupt
+from eval.metrics.corruptions import TAUGHT_FAMILIES, corrupt
 from eval.metrics.critic_models import NETWORKS
 
 BATCH = 64  # sprites; as many bad drawings beside them
 MIN_EACH, MAX_CATEGORIES = 5, 32  # sprites of a category; categories
 _SHIFT, _ZONE_WEIGHT, _SMOOTHING = 2, 0.3, 0.05
+_FAMILIES = tuple(TAUGHT_FAMILIES.values())
 _SELDOM = 0.15  # weight of a family that the network knows well beside 1 of one that always passes
 
 
@@ -76,20 +77,15 @@ class Teacher:
     passing: (families,) running mean of the quality that the network gave them. Changes while the network learns.
     """
 
-    families: Mapping[str, Corruption]
-    passing: np.ndarray
-
-    @classmethod
-    def of(cls, families: Mapping[str, Corruption]) -> "Teacher":
-        return cls(families, np.full(len(families), 0.5))
+    passing: np.ndarray = field(default_factory=lambda: np.full(len(_FAMILIES), 0.5))
 
     def spoil(self, grids: np.ndarray, palettes: Sequence[Palette], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A bad drawing for each of (N, S, S) grids and the number of its family; another grid lends what is pasted."""
         chance = self.passing + _SELDOM
-        drawn, all_families = rng.choice(len(chance), len(grids), p=chance / chance.sum()), list(self.families.values())
+        drawn = rng.choice(len(chance), len(grids), p=chance / chance.sum())
         others = np.roll(grids, int(rng.integers(1, max(2, len(grids)))), 0)
         rows = zip(drawn, grids, others, palettes, strict=True)
-        return np.stack([corrupt(all_families[f], grid, other, palette, rng) for f, grid, other, palette in rows]), drawn
+        return np.stack([corrupt(_FAMILIES[f], grid, other, palette, rng) for f, grid, other, palette in rows]), drawn
 
     def learn(self, drawn: np.ndarray, quality: np.ndarray) -> None:
         for family, value in zip(drawn, quality, strict=True):
@@ -100,7 +96,7 @@ def _shifted(grids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """All of a batch mirrored or not and shifted one by one, by no more than leaves every drawn pixel in the frame."""
     out = np.where((rng.random(len(grids)) < 0.5)[:, None, None], grids[:, :, ::-1], grids)
     for axis in (1, 2):
-        drawn, side = out.any(3 - axis), out.shape[axis]
+        drawn, side = np.any(out, 3 - axis), out.shape[axis]
         before, after = drawn.argmax(1), drawn[:, ::-1].argmax(1)
         free = drawn.any(1)
         step = rng.integers(-_SHIFT, _SHIFT + 1, len(out))
@@ -128,7 +124,7 @@ def _loss(answers: dict, lesson: Lesson, rows: np.ndarray, mixed: np.ndarray) ->
     loss = F.binary_cross_entropy_with_logits(answers["quality"], real)
     turned = torch.from_numpy(mixed)
     for head, truth, shown, weight in (
-        ("category", lesson.category, torch.ones(count, dtype=bool), 1.0),
+        ("category", lesson.category, torch.ones(count, dtype=torch.bool), 1.0),
         ("zone", lesson.zone, ~turned, _ZONE_WEIGHT),
         ("zone_scrambled", lesson.zone, turned, _ZONE_WEIGHT),
     ):
@@ -156,7 +152,6 @@ def train(
     validation: Sequence[Sprite],
     seed: int,
     epochs: int,
-    families: Mapping[str, Corruption] = TAUGHT_FAMILIES,
     batch: int = BATCH,
     say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
 ) -> critics.Critic:
@@ -164,11 +159,11 @@ def train(
     categories, zones = labels(sprites, "category"), labels(sprites, "zone")
     found = lessons(sprites, categories, zones)
     torch.manual_seed(seed)
-    rng, teacher = np.random.default_rng(seed), Teacher.of(families)
+    rng, teacher = np.random.default_rng(seed), Teacher()
     network = NETWORKS[name](len(categories), len(zones))
     steps = epochs * len(list(_batches(found, batch, np.random.default_rng(0))))
     decayed = [p for p in network.parameters() if p.ndim > 1]
-    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": [p for p in network.parameters() if p.ndim <= 1]}]
+    groups: list[dict] = [{"params": decayed, "weight_decay": 0.05}, {"params": [p for p in network.parameters() if p.ndim <= 1]}]
     optimiser = torch.optim.AdamW(groups, lr=2e-3, weight_decay=0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=4e-3, total_steps=steps, pct_start=0.2)
     for epoch in range(epochs):
@@ -183,11 +178,11 @@ def train(
         "seed": seed,
         "epochs": epochs,
         "training": len(sprites),
-        "families": list(families),
+        "families": list(TAUGHT_FAMILIES),
     }
     _halve(network)
     critic = critics.frozen(name, network, facts)
-    facts["temperatures"] = _temperatures(critic, validation, seed, families)
+    facts["temperatures"] = _temperatures(critic, validation, seed)
     return critics.frozen(name, network, facts)
 
 
@@ -216,7 +211,7 @@ def _halve(network) -> None:
                 value.copy_(value.half().float())
 
 
-def _temperatures(critic: critics.Critic, validation: Sequence[Sprite], seed: int, families) -> dict[str, float]:
+def _temperatures(critic: critics.Critic, validation: Sequence[Sprite], seed: int) -> dict[str, float]:
     """Of the two heads, on validation sprites and as many taught bad drawings; 1 where there is nothing to fit."""
     from scipy.optimize import minimize_scalar
 
@@ -224,7 +219,7 @@ def _temperatures(critic: critics.Critic, validation: Sequence[Sprite], seed: in
     logits, truth, named, wanted = [], [], [], []
     for lesson in lessons(validation, critic.categories, critic.zones):
         tables = np.stack([critics.table(palette) for palette in lesson.palettes])
-        for grids, real in ((lesson.grids, 1.0), (Teacher.of(families).spoil(lesson.grids, lesson.palettes, rng)[0], 0.0)):
+        for grids, real in ((lesson.grids, 1.0), (Teacher().spoil(lesson.grids, lesson.palettes, rng)[0], 0.0)):
             answers = critic._logits(critics.planes(grids, tables))
             logits.append(answers["quality"])
             truth.append(np.full(len(grids), real))

@@ -171,30 +171,23 @@ class Critic:
     def _gathered(self, answers: list[dict]) -> Opinions:
         if not answers:
             return Opinions(np.zeros(0), np.zeros((0, len(self.categories))), [], [], [], np.zeros((0, 1), np.float32))
+        from scipy.special import expit, softmax
+
         stacked = {name: np.stack([answer[name] for answer in answers]).astype(np.float64) for name in answers[0]}
-        quality = _sigmoid(stacked["quality"] / self.temperatures["quality"]).round(6)
-        likely = _softmax(stacked["category"] / self.temperatures["category"]).round(6)
+        quality = expit(stacked["quality"] / self.temperatures["quality"]).round(6)
+        likely = softmax(stacked["category"] / self.temperatures["category"], 1).round(6)
         named = [self.categories[best] if self.categories else NONE for best in likely.argmax(1)]
-        zones = (
+        zone, zone_scrambled = (
             [self.zones[best] if self.zones else NONE for best in stacked[head].argmax(1)] for head in ("zone", "zone_scrambled")
         )
         named = [word if sure >= 0.5 else NONE for word, sure in zip(named, quality, strict=True)]
-        return Opinions(quality, likely[:, : len(self.categories)], named, *zones, _scaled(stacked["features"]))
+        return Opinions(quality, likely[:, : len(self.categories)], named, zone, zone_scrambled, _scaled(stacked["features"]))
 
 
 def _scaled(features: np.ndarray) -> np.ndarray:
     """(N, d) → float32, each row of length √d; a row of zeros stays."""
     length = np.linalg.norm(features, axis=1, keepdims=True)
     return (features * np.sqrt(features.shape[1]) / np.maximum(length, 1e-9)).astype(np.float32)
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(x, -60, 60)))
-
-
-def _softmax(x: np.ndarray) -> np.ndarray:
-    shifted = np.exp(x - x.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)
 
 
 def confusion(asked: Sequence[str], named: Sequence[str], categories: Sequence[str]) -> dict:
@@ -240,7 +233,7 @@ def load(folder: Path | str, name: str) -> Critic:
 def frozen(name: str, network, facts: dict) -> Critic:
     """A critic of a network that learns no more, and its entry for critics.json."""
     network.requires_grad_(False).eval()
-    words = (tuple(facts[key]) for key in ("categories", "zones", "sizes"))
+    words = tuple(facts["categories"]), tuple(facts["zones"]), tuple(facts["sizes"])
     return Critic(name, network, *words, facts["temperatures"], facts)
 
 

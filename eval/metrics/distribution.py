@@ -90,7 +90,7 @@ def _neighbours(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray, k: int) -> dict[
     }
 
 
-def compare(x: np.ndarray, y: np.ndarray, seed: int = 0, k: int = NEAREST) -> dict[str, Interval]:
+def compare(x: np.ndarray, y: np.ndarray, seed: int = 0) -> dict[str, Interval]:
     """All of NAMES with intervals (frechet without: it is biased in n). {} below MIN_DRAWINGS on either side."""
     if min(len(x), len(y)) < MIN_DRAWINGS:
         return {}
@@ -98,7 +98,7 @@ def compare(x: np.ndarray, y: np.ndarray, seed: int = 0, k: int = NEAREST) -> di
     grams, far = (kernel(x, x), kernel(y, y), kernel(x, y)), (distances(x, x), distances(y, y), distances(x, y))
     found = {"kid": _halved(lambda xx, yy, xy: {"kid": _mmd(xx, yy, xy)}, grams, seed)["kid"]}
     found["frechet"] = Interval(frechet(x, y), None, None, len(x))
-    return found | _halved(lambda xx, yy, xy: _neighbours(xx, yy, xy, k), far, seed)
+    return found | _halved(lambda xx, yy, xy: _neighbours(xx, yy, xy, NEAREST), far, seed)
 
 
 def _halved(measure: Callable[..., dict[str, float]], pairs: tuple[np.ndarray, ...], seed: int) -> dict[str, Interval]:

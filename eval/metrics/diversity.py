@@ -1,8 +1,7 @@
 """Diversity: does a generator repeat itself?
 
 duplicate = 1 for a drawing whose grid an earlier drawing of the same generator has, pixel by pixel, else 0.
-distinct share = distinct grids / drawings = 1 − mean(duplicate). Source: this project. Noise is perfectly diverse:
-this finds collapse, it does not praise.
+Source: this project. Noise is perfectly diverse: this finds collapse, it does not praise.
 """
 
 from collections.abc import Iterable
@@ -19,9 +18,3 @@ def duplicates(grids: Iterable[np.ndarray]) -> list[float]:
         flags.append(float(key in seen))
         seen.add(key)
     return flags
-
-
-def distinct_share(grids: Iterable[np.ndarray]) -> float | None:
-    """Distinct grids over drawings, 0…1; None without drawings."""
-    flags = duplicates(grids)
-    return 1 - sum(flags) / len(flags) if flags else None

@@ -24,4 +24,4 @@ def measures(rows: Sequence[Sequence], colours: int, height: int, width: int) ->
 def of_grid(grid: np.ndarray, height: int, width: int) -> dict[str, float | None]:
     """The seven numbers of an (H, W) index grid in a named palette: its used entries are the palette."""
     used, places = np.unique(grid, return_inverse=True)
-    return measures(places.reshape(grid.shape).tolist(), len(used), height, width)
+    return measures([row.tolist() for row in places.reshape(grid.shape)], len(used), height, width)

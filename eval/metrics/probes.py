@@ -21,7 +21,7 @@ def patchwork(grid, other, palette, rng):
     """The cells of a Voronoi diagram inside the silhouette."""
     count = rng.integers(4, 12)
     seeds = rng.random((count, 2)) * grid.shape
-    places = np.stack(np.indices(grid.shape), -1)[..., None, :]
+    places = np.moveaxis(np.indices(grid.shape), 0, -1)[..., None, :]
     nearest = ((places - seeds) ** 2).sum(-1).argmin(-1)
     return np.where(grid > 0, rng.choice(own(grid), count)[nearest], 0).astype(np.uint8)
 

@@ -81,7 +81,7 @@ def bounding_box(drawn: np.ndarray) -> np.ndarray:
     """(N, H, W) bool → (N, 4): first and last row, first and last column that are drawn; of empty grids the frame's."""
     sides = []
     for axis in (2, 1):
-        line = drawn.any(axis)
+        line = np.any(drawn, axis)
         sides += [line.argmax(1), line.shape[1] - 1 - line[:, ::-1].argmax(1)]
     return np.stack(sides, 1)
 
@@ -131,9 +131,12 @@ class SpriteLike:
 
     @classmethod
     def fit(cls, training: np.ndarray) -> "SpriteLike | None":
-        """From (N, H, W) training grids; None below 20 sprites. Never fitted on what it is to judge."""
-        if len(training) < _MIN_SPRITES:
-            return None
+        """`of`, or None below 20 sprites."""
+        return cls.of(training) if len(training) >= _MIN_SPRITES else None
+
+    @classmethod
+    def of(cls, training: np.ndarray) -> "SpriteLike":
+        """From (N, H, W) training grids, 20 or more. Never fitted on what it is to judge."""
         measured = _matrix(statistics(training))
         covariance = np.cov(measured.T) + np.diag(_SPREAD_FLOOR**2) / 4  # a statistic that never varies must not rule
         unlimited = cls(measured.mean(0), np.linalg.inv(covariance), np.inf)

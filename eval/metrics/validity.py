@@ -51,8 +51,8 @@ def parse(text: object, palettes: Mapping[str, Palette], size: tuple[int, int] |
     lenient, forgiven = read_leniently(text, palettes=palettes, size=size)
     found = None if isinstance(lenient, GridError) else lenient
     if found is not None and not forgiven:
-        forgiven = [FOREIGN_PALETTE]
-    return Parsed(found, False, found is not None, tuple(forgiven), _printable(strict.cause), strict.row)
+        forgiven = (FOREIGN_PALETTE,)
+    return Parsed(found, False, found is not None, forgiven, _printable(strict.cause), strict.row)
 
 
 def measures(parsed: Parsed, height: int | None) -> dict[str, float | None]:

@@ -144,7 +144,6 @@ def test_agreement_is_equal_pixels_over_the_union():
 def test_diversity():
     one, other = np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
     assert diversity.duplicates([one, other, one, one]) == [0, 0, 1, 1]
-    assert diversity.distinct_share([one, other, one, one]) == 0.5 and diversity.distinct_share([]) is None
 
 
 def test_bits_and_gains_by_hand():
