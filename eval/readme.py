@@ -19,6 +19,7 @@ from data_prep.contact_sheet import by_cell, contact_sheet
 from data_prep.errors import InputError, exit_code
 from data_prep.sprite import Sprite
 from eval.controls import HELD_OUT, NEAREST
+from eval.judging import asked
 from eval.postprocess.shader import shade
 from eval.report_judge import within
 from eval.report_tables import NOTHING, interval_cell
@@ -38,7 +39,7 @@ def publish(run: Path, root: Path = REPOSITORY, results_only: bool = False) -> N
     no markers."""
     summary, recipe = read_json(run / "summary.json"), read_json(run / "recipe.json")
     table = short_table(summary, recipe)  # before anything is written
-    readme = (root / "README.md").read_text()
+    readme = (root / "README.md").read_text("utf-8")
     if readme.count(BEGIN) != 1 or readme.count(END) != 1 or not (run / "report.md").exists():
         raise InputError(f"{run}: needs report.md, and README.md the lines {BEGIN} and {END} once each")
     folder = root / "docs" / "results" / recipe["name"]
@@ -56,18 +57,18 @@ def publish(run: Path, root: Path = REPOSITORY, results_only: bool = False) -> N
     write_atomically(root / "README.md", f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}")
 
 
-def drawings(run: Path, generator: str) -> list[tuple[dict, Sprite, Sprite]]:
+def drawings(run: Path, generator: str | None) -> list[tuple[dict, Sprite, Sprite]]:
     """(reference row, held-out sprite, what the generator drew under the grammar) of every prompt, in the run's order."""
-    palette = read_palette(run)
-    rows = read_rows(run / "completions.jsonl", check_drawing).rows
-    texts = {row["request_id"]: row["text"] for row in rows if (row["generator"], row["mode"]) == (generator, "grammar")}
-    references = read_rows(run / "references.jsonl", check_reference).rows
-    found = [
-        (row, *(grid_text.read(t, {palette.name: palette}) for t in (row["text"], texts[row["request_id"]])))
-        for row in references
-        if row["request_id"] in texts
-    ]
-    return [triple for triple in found if all(isinstance(sprite, Sprite) for sprite in triple[1:])]
+    palette, texts, found = read_palette(run), {}, []
+    for row in read_rows(run / "completions.jsonl", check_drawing).rows:
+        if (row["generator"], row["mode"]) == (generator, "grammar") and isinstance(row.get("text"), str):
+            texts[row["request_id"]] = row["text"]
+    for row in read_rows(run / "references.jsonl", check_reference).rows:
+        both = (row["text"], texts.get(row["request_id"], ""))
+        held_out, drawn = (grid_text.read(text, {palette.name: palette}) for text in both)
+        if isinstance(held_out, Sprite) and isinstance(drawn, Sprite):
+            found.append((row, held_out, drawn))
+    return found
 
 
 def strip(found: list[tuple[dict, Sprite, Sprite]], out: Path) -> None:
@@ -81,7 +82,7 @@ def cells(found: list[tuple[dict, Sprite]], out: Path) -> None:
     """What was drawn, by zone and category; the first A_CELL of each."""
     sheet = defaultdict(list)
     for row, drawn in found:
-        sheet[row["zone"], row["category"]].append(drawn)
+        sheet[asked(row)].append(drawn)
     by_cell({cell: drawings[:A_CELL] for cell, drawings in sheet.items()}, columns=4).save(out)
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 from PIL import Image
-from run_folders import add_rival, make_run, score_blobs
+from run_folders import add_rival, make_run, read_rows, score_blobs, write_rows
 
 from data_prep.errors import InputError
 from eval.readme import BEGIN, END, publish, short_table
@@ -49,6 +49,11 @@ def test_publishing_fills_the_readme_unless_only_results_are_wanted(tmp_path):
     run, readme = make_run(tmp_path / "run"), tmp_path / "README.md"
     recipe = json.loads((run / "recipe.json").read_text()) | RECIPE
     (run / "recipe.json").write_text(json.dumps(recipe))
+    references, drawn = read_rows(run / "references.jsonl"), read_rows(run / "completions.jsonl")
+    del references[1]["zone"]  # from elsewhere: a sprite of no zone, and an answer without a text
+    drawn[0]["text"] = None
+    write_rows(run / "references.jsonl", references)
+    write_rows(run / "completions.jsonl", drawn)
     score_blobs(run)
     report(run)
     (tmp_path / "docs").mkdir()
