@@ -196,9 +196,9 @@ def recovered(strengths: Mapping[str, float], count: int, seed: int = 0, tries: 
     truth = {maker: value - float(np.mean(list(strengths.values()))) for maker, value in strengths.items()}
     found = [ranking(simulated(strengths, count, seed=seed + turn), resamples=100) for turn in range(tries)]
     ordered = np.mean([[standing.maker for standing in standings] == order for standings in found])
-    each = [(standing.maker, standing.strength) for standings in found for standing in standings]
-    held = np.mean([interval.low <= truth[maker] <= interval.high for maker, interval in each])
-    return float(ordered), float(held), float(np.mean([interval.high - interval.low for _, interval in each]))
+    each = [(truth[one.maker], one.strength.low, one.strength.high) for standings in found for one in standings]
+    truths, lows, highs = np.array(each, float).T
+    return float(ordered), float(((lows <= truths) & (truths <= highs)).mean()), float((highs - lows).mean())
 
 
 def plan(shares: Sequence[float], counts: Sequence[int], seed: int = 0) -> str:

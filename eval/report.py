@@ -3,8 +3,9 @@
     python -m eval.report runs/<name>        (or pixelreef report runs/<name>; with a second folder: see report_changes)
 
 Reads summary.json and scores.jsonl (by `python -m eval.score`), recipe.json, palette.json, references.jsonl,
-completions.jsonl; training.npz, training_log.jsonl and samples.jsonl (of the adapter) and rival_training_log.jsonl (a copy of a
-sprite transformer's training_log.jsonl) and ratings.sqlite where they are. Writes report.html and report.md.
+completions.jsonl; where they are likelihoods.jsonl, training.npz, training_log.jsonl and samples.jsonl (of the adapter),
+rival_training_log.jsonl (a copy of a sprite transformer's training_log.jsonl) and ratings.sqlite. Writes report.html and
+report.md.
 """
 
 import argparse
@@ -130,7 +131,7 @@ def html(run: Run, found: list[Section]) -> str:
     whisker_label, whiskers = report_pictures.whiskers(run.summary)
     return report_html.render(
         name=run.name,
-        verdict=sentence(report_words.verdict(run.summary)),
+        verdict=report_words.sentence(report_words.verdict(run.summary)),
         caveats=report_words.caveats(run.summary, run.recipe, run.log),
         gallery=report_pictures.gallery(drawings, run.summary),
         extremes=report_extremes.extremes(drawings, run.summary, run.scores),
@@ -141,13 +142,9 @@ def html(run: Run, found: list[Section]) -> str:
     )
 
 
-def sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def markdown(run: Run, found: list[Section]) -> str:
     """The same words and tables as the page, without pictures; of a chart, what it shows in words."""
-    parts = [f"# {escape(run.name)}: pixelreef report", escape(sentence(report_words.verdict(run.summary)))]
+    parts = [f"# {escape(run.name)}: pixelreef report", escape(report_words.sentence(report_words.verdict(run.summary)))]
     parts += [escape(words) for words in report_words.caveats(run.summary, run.recipe, run.log)]
     for section in found:
         parts += [f"## {escape(section.title)}", *([escape(section.intro)] if section.intro else [])]

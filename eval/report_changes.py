@@ -12,15 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import InputError
-from eval import report_paired
 from eval.controls import HELD_OUT
 from eval.metrics import intervals, likelihood
 from eval.metrics.intervals import Interval
-from eval.report import Run, escape, load
-from eval.report_paired import change_text
-from eval.report_tables import NOTHING, format_value, span
+from eval.report import Run, escape, load, markdown_table
+from eval.report_paired import Key, change_text, is_noise, means, signed
+from eval.report_tables import NOTHING, Cell, Column, Row, Table, format_value, span
 from eval.report_words import models
+from eval.summary import difference
 
+HEADS = ("generator", "metric", "before", "after", "change", "95 % interval", "n", "verdict")
+NOISE = "noise"
 BITS = "bits per pixel"
 GAIN = "caption's gain over shuffled"
 
@@ -31,16 +33,17 @@ def changes(before: Path, after: Path) -> str:
     if _prompts(first) != _prompts(second):
         raise InputError(f"{after}: has other prompts than {before}; only runs of the same prompts can be compared")
     same_judge = _judge(first) == _judge(second)
-    lines, count, real = [], 0, 0
+    rows = []
     for label, a, b in _pairs(first, second):
-        rows = [*_looks(first, second, a, b, same_judge), *_bits(first, second, a, b)]
-        for what, direction, unit, values in rows:
-            verdict = _called(values[2], direction)
-            lines.append(_line(label, what, unit, values, verdict))
-            count, real = count + 1, real + (verdict != "noise")
-    if not lines:
+        for what, direction, unit, values in (*_looks(first, second, a, b, same_judge), *_bits(first, second, a, b)):
+            rows.append(_row(label, what, direction, unit, values))
+    if not rows:
         raise InputError(f"{after}: has no generator in common with {before}, neither by role nor by name")
-    return "\n".join([*_head(first, second, before, after), *lines, "", *_notes(count, real, same_judge)])
+    names = (first.name, second.name) if first.name != second.name else (str(before), str(after))
+    title = f"# {escape(names[0])} → {escape(names[1])}, {len(first.references)} prompts"
+    real = sum(row.cells[-1].text != NOISE for row in rows)
+    table = markdown_table(Table("", "", tuple(map(Column, HEADS)), tuple(rows)))
+    return "\n".join([title, "", table, "", *_notes(len(rows), real, same_judge)])
 
 
 def _prompts(run: Run) -> dict[str, tuple]:
@@ -81,24 +84,22 @@ def _is_judged(name: str) -> bool:
     return name.startswith(("judge", "recognised", "zone"))
 
 
-def _difference(first: Run, second: Run, a: tuple, b: tuple, metric: str) -> tuple[Interval, Interval, Interval]:
+def _difference(first: Run, second: Run, a: Key, b: Key, metric: str) -> tuple[Interval, Interval, Interval]:
     requests, seed = list(_prompts(first)), first.summary["seed"]
-    x, y = (
-        report_paired.means(first.by_generator, a, metric, requests),
-        report_paired.means(second.by_generator, b, metric, requests),
-    )
-    return intervals.mean(x, seed), intervals.mean(y, seed), report_paired.difference(y, x, metric, seed)
+    x, y = means(first.by_generator, a, metric, requests), means(second.by_generator, b, metric, requests)
+    return intervals.mean(x, seed), intervals.mean(y, seed), difference(y, x, metric, seed)
 
 
 def _bits(first: Run, second: Run, a: str, b: str) -> list[tuple]:
     """Bits per pixel with the right caption, and what it gains over another one's, where both runs have them."""
-    seed, tables = first.summary["seed"], []
-    for run, name in ((first, a), (second, b)):
-        tables.append(likelihood.by_condition(row for row in run.likelihoods if row["generator"] == name))
-    x, y = tables
-    right = [table[likelihood.RIGHT] for table in tables]
-    fell = likelihood.gain(right[1], right[0], seed)
-    rows = [(BITS, "lower", "", (*(likelihood.bits_per_pixel(table, seed) for table in right), fell))] if fell.n else []
+    seed = first.summary["seed"]
+    x, y = (
+        likelihood.by_condition([row for row in run.likelihoods if row["generator"] == name])
+        for run, name in ((first, a), (second, b))
+    )
+    told = [likelihood.bits_per_pixel(table[likelihood.RIGHT], seed) for table in (x, y)]
+    fell = likelihood.gain(y[likelihood.RIGHT], x[likelihood.RIGHT], seed)
+    rows = [(BITS, "lower", "", (*told, fell))] if fell.n else []
     gains = [likelihood.gain(t[likelihood.SHUFFLED], t[likelihood.RIGHT], seed) for t in (x, y)]
     grown = _grown(x, y, seed)
     return rows + ([(GAIN, "higher", "", (*gains, grown))] if grown.n else [])
@@ -115,26 +116,19 @@ def _grown(x: dict, y: dict, seed: int) -> Interval:
 
 
 def _called(gap: Interval, direction: str) -> str:
-    if report_paired.is_noise(gap):
-        return "noise"
+    if gap.mean is None or is_noise(gap):
+        return NOISE
     return "better" if (gap.mean > 0) == (direction == "higher") else "worse"
 
 
-def _line(label: str, what: str, unit: str, values: tuple[Interval, Interval, Interval], verdict: str) -> str:
+def _row(label: str, what: str, direction: str, unit: str, values: tuple[Interval, Interval, Interval]) -> Row:
     """Shares in percent, their differences in percentage points."""
-    x, y, gap = values
-    shown = (lambda v: format_value(v, unit)) if unit == "%" else (lambda v: change_text(v, unit))
-    plus = "+" if gap.mean > 0 else ""
-    cells = [label, what, *(shown(v.mean) if v.n else NOTHING for v in (x, y)), f"{plus}{change_text(gap.mean, unit)}"]
-    cells += [span(change_text(gap.low, unit), change_text(gap.high, unit)), str(gap.n), verdict]
-    return f"| {' | '.join(map(escape, cells))} |"
-
-
-def _head(first: Run, second: Run, before: Path, after: Path) -> list[str]:
-    names = (first.name, second.name) if first.name != second.name else (str(before), str(after))
-    heads = ("generator", "metric", "before", "after", "change", "95 % interval", "n", "verdict")
-    title = f"# {escape(names[0])} → {escape(names[1])}, {len(first.references)} prompts"
-    return [title, "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    x, y, gap = (value.to_json() for value in values)
+    shown = format_value if unit == "%" else change_text
+    cells = [what, *(shown(v["mean"], unit) if v["n"] else NOTHING for v in (x, y)), signed(gap["mean"], unit)]
+    ends = span(change_text(gap["low"], unit), change_text(gap["high"], unit))
+    cells += [ends, str(gap["n"]), _called(values[2], direction)]
+    return Row(label, "model", tuple(map(Cell, cells)))
 
 
 def _notes(count: int, real: int, same_judge: bool) -> list[str]:

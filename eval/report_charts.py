@@ -10,10 +10,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import log
+from typing import Any
 
 import numpy as np
 
-from eval.report_html import printable
+from data_prep.printable import printable
 from eval.report_tables import Chart
 
 WIDTH, HEIGHT = 400, 250  # points, which are about a phone's pixels
@@ -25,7 +27,7 @@ _VARIABLES = {  # stand-in → variable of report.css
 _COLOURS = {variable: colour for colour, variable in _VARIABLES.items()}
 _SERIES = (("--sea", "o", "-"), ("--coral", "s", "--"), ("--violet", "^", "-."), ("--sand", "D", ":"), ("--leaf", "v", "-"))
 MAX_SERIES = len(_SERIES) + 1
-_STYLE = {
+_STYLE: dict[Any, object] = {  # keys of matplotlib
     "svg.fonttype": "none", "text.parse_math": False, "font.size": 10.5, "axes.linewidth": 0.8, "xtick.major.size": 0,
     "ytick.major.size": 0, "xtick.minor.size": 0, "ytick.minor.size": 0, "legend.frameon": False, "legend.fontsize": 10,
     "lines.linewidth": 1.8, "lines.markersize": 5, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
@@ -34,13 +36,15 @@ _STYLE = {
 _STYLE |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "legend.labelcolor"), _COLOURS["--soft"])
 _STYLE |= dict.fromkeys(("axes.edgecolor", "grid.color"), _COLOURS["--line"])
 
+Point = tuple[float, float, float, float]  # x, mean, low, high
+
 
 @dataclass(frozen=True)
 class Series:
-    """A line with intervals: (x, mean, low, high); low and high None where there are none."""
+    """A line with intervals."""
 
     label: str
-    points: tuple[tuple[float, float, float | None, float | None], ...]
+    points: tuple[Point, ...]
 
 
 def lines(key: str, series: Sequence[Series], x_label: str, y_label: str, words: str, ticks: Sequence[float] = ()) -> Chart:
@@ -61,26 +65,29 @@ def lines(key: str, series: Sequence[Series], x_label: str, y_label: str, words:
         return Chart(_svg(figure, key, words), words)
 
 
-def numbered(key: str, points: Sequence[tuple[float, dict]], x_label: str, y_label: str, words: str) -> Chart:
-    """(x, interval of y) in their order, each with its number from 1, moved aside where it would hide one before it; x on a
-    logarithmic axis."""
+def numbered(key: str, points: Sequence[Point], x_label: str, y_label: str, words: str) -> Chart:
+    """Points in their order, each with its number from 1, moved aside where it would hide one before it; x on a logarithmic
+    axis."""
     with _axes(key) as (figure, axes):
         axes.set_xscale("log")
-        top = max([y["high"] for _, y in points] + [1e-9])
-        for number, ((x, y), moved) in enumerate(zip(points, _aside(points, top), strict=True), 1):
-            axes.plot([x, x], [y["low"], y["high"]], color=_COLOURS["--soft"], linewidth=1.2, clip_on=False)
+        top = max([high for *_, high in points] + [1e-9])
+        for number, ((x, mean, low, high), moved) in enumerate(zip(points, _aside(points, top), strict=True), 1):
+            axes.plot([x, x], [low, high], color=_COLOURS["--soft"], linewidth=1.2, clip_on=False)
             look = {"boxstyle": "circle,pad=0.25", "facecolor": _COLOURS["--sea"], "edgecolor": "none"}
             shown = {"ha": "center", "va": "center", "color": _COLOURS["--page"], "fontsize": 8.5, "bbox": look, "zorder": 5}
-            axes.annotate(str(number), (x, y["mean"]), (moved, 0), textcoords="offset points", annotation_clip=False, **shown)
-        _plain_log(axes, [x for x, _ in points])
+            axes.annotate(str(number), (x, mean), (moved, 0), textcoords="offset points", annotation_clip=False, **shown)
+        _plain_log(axes, [x for x, *_ in points])
         axes.set(xlabel=x_label, ylabel=y_label)
         axes.set_ylim(-0.06 * top, 1.04 * top)
         return Chart(_svg(figure, key, words), words)
 
 
-def _aside(points: Sequence[tuple[float, dict]], top: float) -> list[int]:
+def _aside(points: Sequence[Point], top: float) -> list[int]:
     """Points by which each number moves to the right, so that none stands on another that was drawn before."""
-    near = lambda a, b: abs(np.log(a[0] / b[0])) < 0.12 and abs(a[1]["mean"] - b[1]["mean"]) < 0.09 * top  # noqa: E731
+
+    def near(a: Point, b: Point) -> bool:
+        return abs(log(a[0] / b[0])) < 0.12 and abs(a[1] - b[1]) < 0.09 * top
+
     moved: list[int] = []
     for number, point in enumerate(points):
         taken = {moved[i] for i in range(number) if near(points[i], point)}
@@ -193,7 +200,7 @@ def _svg(figure, key: str, words: str) -> str:
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = file.getvalue()
-    box = re.search(r'viewBox="([^"]+)"', text)[1]
+    box = text.split('viewBox="', 1)[1].split('"', 1)[0]
     body = text[text.index(">", text.index("<svg")) + 1 :]
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>|<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
     body = re.sub(r" ?font-family: [^;\"]*;", "", body)

@@ -3,7 +3,19 @@
 import numpy as np
 
 from eval.report_charts import numbered
-from eval.report_tables import NOTHING, Cell, Chart, Column, Row, Section, Table, comparable, format_value, interval_cell
+from eval.report_tables import (
+    NOTHING,
+    Cell,
+    Chart,
+    Column,
+    Row,
+    Section,
+    Table,
+    comparable,
+    format_value,
+    in_percent,
+    interval_cell,
+)
 from eval.report_words import percent
 from eval.run_folder import number
 
@@ -27,8 +39,8 @@ def cost(run) -> Section:
         label = f"{place}  {generator['generator']}"
         told = Cell(absent if spent is None else _minutes(spent))
         rows.append(Row(label, "model", (Cell(str(generator["prompts"])), told, *cells)))
-    columns = (Column("drawn by"), Column("n", says="prompts"), Column("training"))
-    columns += (Column("seconds", "↓"), Column("tokens", "↓"), Column(metrics[SCORE]["label"], "↑"))
+    measured = (Column("seconds", "↓"), Column("tokens", "↓"), Column(metrics[SCORE]["label"], "↑"))
+    columns = (Column("drawn by"), Column("n", says="prompts"), Column("training"), *measured)
     intro = (
         "Wall clock and tokens of one drawing with everything that it took: all candidates of a best-of-n, all rounds up to this "
         "one. Seconds are those of the machine that drew, and of its load; tokens are the same anywhere, but a token of a "
@@ -67,8 +79,4 @@ def _chart(name: str, shown: list[dict]) -> Chart | None:
     best = shown[int(np.argmax([y["mean"] for _, _, y in values]))]["generator"]
     told = ", ".join(f"no. {place}: {format_value(x, UNITS[name])}, {percent(y['mean'])}" for place, x, y in values)
     words = f"{AXES[name].capitalize()} across, on a logarithmic axis, against the judge's score: {told}. Highest score: {best}."
-    return numbered(f"cost-{name}", [(x, _percent(y)) for _, x, y in values], AXES[name], "judge's score, %", words)
-
-
-def _percent(interval: dict) -> dict:
-    return {end: 100 * interval[end] for end in ("mean", "low", "high")}
+    return numbered(f"cost-{name}", [(x, *in_percent(y)) for _, x, y in values], AXES[name], "judge's score, %", words)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.controls import HELD_OUT
-from eval.report_pictures import Drawings, Prompt, Tile, shown_models, tile
-from eval.report_tables import generator_label
+from eval.report_pictures import Drawings, Prompt, Tile, prompt, short_label, shown_models, tile
 
 PLACES = ("worst", "median", "best")
 PROMPTS = 2  # of each place
@@ -31,9 +30,11 @@ def extremes(drawings: Drawings, summary: dict, scores: list[dict]) -> Extremes 
     if len(measured) < ENOUGH or not any(any(own.values()) for own in table.values()):
         return None
     means = {request: float(np.mean([own[request] for own in table.values() if request in own])) for request in measured}
-    prompts = tuple((place, _prompt(drawings, request, shown, table)) for place, request in _ranked(means, PROMPTS))
+    prompts = tuple(
+        (place, prompt(drawings, request, shown, _notes(request, shown, table))) for place, request in _ranked(means, PROMPTS)
+    )
     ranked = [(g, table.get(g["generator"], {})) for g in shown]
-    own = tuple((_label(g), _own(drawings, g, scores)) for g, scores in ranked if len(scores) >= ENOUGH)
+    own = tuple((short_label(g), _own(drawings, g, scores)) for g, scores in ranked if len(scores) >= ENOUGH)
     return Extremes(prompts, own)
 
 
@@ -63,15 +64,9 @@ def _ranked(values: dict[str, float], count: int) -> list[tuple[str, str]]:
     return [(place, request) for place in PLACES for request in spots[place]]
 
 
-def _prompt(drawings: Drawings, request: str, shown: list[dict], table: dict) -> Prompt:
-    caption = drawings.caption(request)
-    tiles = [tile("held-out", "honest", drawings.parse(drawings.references[request]), caption, lit=True)]
-    for generator in shown:
-        row = drawings.first.get((generator["generator"], generator["mode"], request))
-        score = table.get(generator["generator"], {}).get(request)
-        note = "no score" if score is None else f"score {score:.2f}"
-        tiles.append(tile(_label(generator), "model", drawings.parse(row), caption, note, lit=True))
-    return Prompt(caption, tuple(tiles))
+def _notes(request: str, shown: list[dict], table: dict[str, dict[str, float]]) -> dict[str, str]:
+    scores = {g["generator"]: table.get(g["generator"], {}).get(request) for g in shown}
+    return {name: "no score" if score is None else f"score {score:.2f}" for name, score in scores.items()}
 
 
 def _own(drawings: Drawings, generator: dict, scores: dict[str, float]) -> tuple[Tile, ...]:
@@ -81,7 +76,3 @@ def _own(drawings: Drawings, generator: dict, scores: dict[str, float]) -> tuple
         caption = drawings.caption(request)
         tiles.append(tile(f"{place}, {scores[request]:.2f}", "model", parsed, caption, caption, lit=True))
     return tuple(tiles)
-
-
-def _label(generator: dict) -> str:
-    return generator_label(generator).removesuffix(", grammar")

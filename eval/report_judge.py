@@ -8,9 +8,21 @@ from eval.metrics.cells import ALIVE, DEAD, MIN_DRAWINGS, OPEN
 from eval.metrics.distribution import MIN_DRAWINGS as MIN_SET
 from eval.metrics.distribution import NAMES as DISTANCES
 from eval.report_pictures import shown_models
-from eval.report_tables import NOTHING, Cell, Column, Row, Section, Table, comparable, generator_label, interval_cell, span
-from eval.report_words import NO_BREAK, called, leader, learnt_from, models, percent, points
-from eval.summary import BITS_SAVED, opponents
+from eval.report_tables import (
+    NOTHING,
+    Cell,
+    Column,
+    Row,
+    Section,
+    Table,
+    comparable,
+    decides_nothing,
+    generator_label,
+    interval_cell,
+    span,
+)
+from eval.report_words import NO_BREAK, called, learnt_from, models, percent, points, sentence
+from eval.summary import BITS_SAVED, leader, opponents
 
 SIGNS = {ALIVE: "●", DEAD: "×", OPEN: "○"}  # the state is read from sign and word, never from colour alone
 ARROWS = {"kid": "↓", "frechet": "↓", "precision": "↑", "recall": "↑", "density": "↑", "coverage": "↑"}
@@ -135,7 +147,7 @@ def comparisons(summary: dict) -> Table | None:
             rows.append(Row(label, kind, tuple(_difference(here.get(metric), metric) for metric, _ in labels)))
     count = len(found)
     intro = (
-        f"{called(summary, first)[:1].upper()}{called(summary, first)[1:]} minus the other, on the same prompts: mean difference "
+        f"{sentence(called(summary, first))} minus the other, on the same prompts: mean difference "
         "in percentage points, or bits per pixel saved. Grey where the 95 % interval holds 0: no difference was shown. "
         f"{count} comparisons were made in all; with no difference anywhere, about {count / 20:.0f} would leave out 0 by chance."
     )
@@ -220,7 +232,7 @@ def correlations(summary: dict, scores: list[dict]) -> Table | None:
     names = [name for name, values in columns.items() if len(np.unique(values[np.isfinite(values)])) > 1 and name in described]
     if len(names) < 2:
         return None
-    grey = {name: described[name]["sane"] is False or described[name]["group"] == "legacy" for name in names}
+    grey = {name: decides_nothing(described[name]) for name in names}
     rows = []
     for name in names:
         found = tuple(_correlation(columns[name], columns[other], grey[name] or grey[other]) for other in names)

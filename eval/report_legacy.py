@@ -35,9 +35,9 @@ def _shown(summary: dict) -> list[str]:
 
 def _shape(summary: dict, name: str) -> list[float] | None:
     """Its means within 0…1, in the order of SPOKES; None where one was not measured."""
-    rows = [g for g in summary["generators"] if g["generator"] == name]
-    found = [rows[0]["metrics"][f"legacy_{spoke}"]["mean"] for spoke in SPOKES] if rows else [None]
-    if None in found:
+    row = next((g for g in summary["generators"] if g["generator"] == name), None)
+    found = [] if row is None else [row["metrics"][f"legacy_{spoke}"]["mean"] for spoke in SPOKES]
+    if not found or None in found:
         return None
     return [
         min(max(value / (MOST_QUALITY if spoke == QUALITY else 1), 0.0), 1.0) for spoke, value in zip(SPOKES, found, strict=True)

@@ -4,14 +4,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from eval.metrics import intervals
-from eval.metrics.catalogue import YES_OR_NO
 from eval.metrics.intervals import Interval
 from eval.report_tables import NOTHING, Cell, span
 from eval.report_words import NO_BREAK
 
 SHOWN = "*"  # behind a difference whose interval leaves out 0, so that it is not told by colour alone
-Scores = dict[tuple[str, str], dict[str, list[dict]]]  # (generator, mode) → request id → metrics of its drawings
+Key = tuple[str, str]  # generator, mode
+Scores = dict[Key, dict[str, list[dict]]]  # request id → metrics of its drawings
 
 
 def by_generator(scores: Iterable[dict]) -> Scores:
@@ -23,33 +22,30 @@ def by_generator(scores: Iterable[dict]) -> Scores:
     return found
 
 
-def means(scores: Scores, key: tuple[str, str], metric: str, requests: Sequence[str]) -> np.ndarray:
+def means(scores: Scores, key: Key, metric: str, requests: Sequence[str]) -> np.ndarray:
     """(requests,) mean over the drawings of each prompt, NaN where none was measured."""
     own = scores.get(key, {})
     values = ([m[metric] for m in own.get(request, ()) if m.get(metric) is not None] for request in requests)
     return np.array([np.mean(each) if each else np.nan for each in values], np.float64)
 
 
-def difference(later: np.ndarray, first: np.ndarray, metric: str, seed: int) -> Interval:
-    """Interval of later − first over the prompts that both have."""
-    paired = intervals.paired_shares if metric in YES_OR_NO else intervals.paired_difference
-    return paired(later, first, seed)
-
-
 def is_noise(gap: Interval) -> bool:
     """Does the interval hold 0? So too where it is no number."""
-    return not (gap.n and (gap.low > 0 or gap.high < 0))
+    return gap.low is None or gap.high is None or not (gap.low > 0 or gap.high < 0)
 
 
 def change_cell(gap: Interval, unit: str, row_n: int, grey: bool = False) -> Cell:
     """'+3 *' with '1–5' under it: percentage points for shares, three digits for the rest; grey where it may be noise."""
-    if not gap.n:
+    if gap.mean is None or gap.low is None or gap.high is None:
         return Cell(NOTHING, grey=True)
-    shown = [change_text(value, unit) for value in (gap.mean, gap.low, gap.high)]
     count = "" if gap.n == row_n else f", n{NO_BREAK}{gap.n}"
     mark = "" if is_noise(gap) else f"{NO_BREAK}{SHOWN}"
-    plus = "+" if gap.mean > 0 else ""
-    return Cell(f"{plus}{shown[0]}{mark}", f"{span(*shown[1:])}{count}", grey or is_noise(gap))
+    ends = span(change_text(gap.low, unit), change_text(gap.high, unit))
+    return Cell(f"{signed(gap.mean, unit)}{mark}", f"{ends}{count}", grey or is_noise(gap))
+
+
+def signed(value: float, unit: str) -> str:
+    return f"{'+' if value > 0 else ''}{change_text(value, unit)}"
 
 
 def change_text(value: float, unit: str) -> str:

@@ -5,6 +5,7 @@ Pure functions on a run's rows; what they return is plain data for the template,
 
 import base64
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from eval.controls import HELD_OUT, NEAREST
 from eval.metrics import validity
-from eval.report_tables import generator_label
+from eval.report_tables import generator_label, in_percent
 from eval.report_words import headline_metric, percent, value_of
 from eval.summary import leader
 
@@ -62,9 +63,11 @@ class Drawings:
 
     def __init__(self, references: list[dict], completions: list[dict], palette: Palette):
         self.palettes = {palette.name: palette}
-        self.references = {row["request_id"]: row for row in reversed(references)}
+        self.references: dict[str, dict] = {}
         self.first: dict[tuple[str, str, str], dict] = {}
         self.every: dict[tuple[str, str, str, int | None], dict] = {}
+        for row in references:
+            self.references.setdefault(row["request_id"], row)
         for row in completions:
             key = row["generator"], row["mode"], row["request_id"]
             self.first.setdefault(key, row)
@@ -99,19 +102,24 @@ def _lit(sprite: Sprite) -> Sprite:
 def gallery(drawings: Drawings, summary: dict) -> tuple[Prompt, ...]:
     """Evenly spaced prompts, not chosen by looks: held-out sprite, models, then a few controls."""
     requests = list(drawings.references)
-    requests.reverse()
     places = np.unique(np.linspace(0, len(requests) - 1, min(GALLERY_PROMPTS, len(requests))).round().astype(int))
     shown = _shown(summary)
-    prompts = []
-    for request in (requests[place] for place in places):
-        caption = drawings.caption(request)
-        tiles = [tile("held-out", "honest", drawings.parse(drawings.references[request]), caption)]
-        for generator in shown:
-            row = drawings.first.get((generator["generator"], generator["mode"], request))
-            label = generator_label(generator).removesuffix(", grammar")
-            tiles.append(tile(label, generator["kind"], drawings.parse(row), caption))
-        prompts.append(Prompt(caption, tuple(tiles)))
-    return tuple(prompts)
+    return tuple(prompt(drawings, requests[place], shown) for place in places)
+
+
+def prompt(drawings: Drawings, request: str, shown: list[dict], notes: Mapping[str, str] | None = None) -> Prompt:
+    """The held-out sprite and what each generator drew first. notes: generator → words under its tile; with them all are lit."""
+    caption, lit = drawings.caption(request), notes is not None
+    tiles = [tile("held-out", "honest", drawings.parse(drawings.references[request]), caption, lit=lit)]
+    for generator in shown:
+        parsed = drawings.parse(drawings.first.get((generator["generator"], generator["mode"], request)))
+        note = (notes or {}).get(generator["generator"], "")
+        tiles.append(tile(short_label(generator), generator["kind"], parsed, caption, note, lit))
+    return Prompt(caption, tuple(tiles))
+
+
+def short_label(generator: dict) -> str:
+    return generator_label(generator).removesuffix(", grammar")
 
 
 def _shown(summary: dict) -> list[dict]:
@@ -164,7 +172,7 @@ def memorisation_pairs(
         nearest_of_request.setdefault(row["request_id"], row)
     pairs = []
     for row in list(nearest_of_request.values())[:PAIRS]:
-        drawn = drawings.every.get((first, row["mode"], row["request_id"], row["index"]))
+        drawn = drawings.every.get((row["generator"], row["mode"], row["request_id"], row["index"]))
         index, near = row[place], percent(row["metrics"][metric])
         sprite = Sprite(training[index], palette)
         left = tile("drawn", "model", drawings.parse(drawn), drawings.caption(row["request_id"]), f"{near} {NOTES[metric]}")
@@ -186,11 +194,11 @@ class Whisker:
 
 def whiskers(summary: dict) -> tuple[str, tuple[Whisker, ...]]:
     """(metric label, dots with intervals) of the headline metric; ('', ()) where nothing is sane."""
-    metric = headline_metric(summary)
-    lines = []
-    for generator in summary["generators"] if metric else ():
+    metric, lines = headline_metric(summary), []
+    if metric is None:
+        return "", ()
+    for generator in summary["generators"]:
         value = generator["metrics"][metric["name"]]
         if value["n"] and generator["mode"] != "unconstrained":
-            ends = (100 * value[key] for key in ("mean", "low", "high"))
-            lines.append(Whisker(generator_label(generator), generator["kind"], *ends, percent(value["mean"])))
+            lines.append(Whisker(generator_label(generator), generator["kind"], *in_percent(value), percent(value["mean"])))
     return (metric["label"], tuple(lines)) if lines else ("", ())

@@ -1,6 +1,7 @@
 """What raters say of the drawings, people and models apart: who is preferred, how steadily, and which metric agrees with them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from eval.ranking import Standing, alpha, concordance, ranking, votes_needed
 from eval.ratings import FILE, KINDS, Ratings, Vote, digest, self_agreement
@@ -9,7 +10,7 @@ from eval.report_tables import ARROWS, Cell, Column, Row, Section, Table, interv
 WHO = {"person": "people", "model": "models"}
 
 
-def votes_of(folder) -> dict[str, list[Vote]]:
+def votes_of(folder: Path) -> dict[str, list[Vote]]:
     """Kind of rater → the votes of a run folder, without pairs that were skipped; empty where nobody has rated."""
     if not (folder / FILE).exists():
         return {}
@@ -56,13 +57,13 @@ def _standing(found: Standing) -> Row:
 
 def _agreement(kind: str, votes: Sequence[Vote], run) -> Table:
     """How often each metric prefers the drawing that the raters preferred; best first."""
-    rows = []
+    rows, scored = [], _scored(run)
     for metric in run.summary["metrics"]:
         if metric["direction"] in ("higher", "lower"):
-            found = concordance(votes, _values(run, metric))
-            if found.n:
+            found = concordance(votes, _values(scored, metric)).to_json()
+            if found["n"]:
                 rows.append((found, metric))
-    rows.sort(key=lambda row: -row[0].mean)
+    rows.sort(key=lambda row: -row[0]["mean"])
     intro = (
         "Share of votes but ties in which the metric is better for the drawing that was preferred; equal values count half. "
         "A coin has 50 %: grey is a metric whose interval holds it, which has not been shown to agree with these raters."
@@ -71,21 +72,22 @@ def _agreement(kind: str, votes: Sequence[Vote], run) -> Table:
     return Table(f"Which metric agrees with {WHO[kind]}", intro, heads, tuple(_metric_row(*row) for row in rows))
 
 
-def _metric_row(found, metric: dict) -> Row:
-    grey = found.low <= 0.5 <= found.high
+def _metric_row(found: dict, metric: dict) -> Row:
+    grey = found["low"] <= 0.5 <= found["high"]
     label = f"{metric['label']} {ARROWS[metric['direction']]}" + (" (legacy)" if metric["group"] == "legacy" else "")
-    return Row(label, "cell", (interval_cell(found.to_json(), "%", grey=grey), Cell(str(found.n))))
+    return Row(label, "cell", (interval_cell(found, "%", grey=grey), Cell(str(found["n"]))))
 
 
-def _values(run, metric: dict) -> dict[str, float]:
+def _values(scored: Iterable[tuple[str, Mapping]], metric: dict) -> dict[str, float]:
     """Drawing → the metric, turned so that higher is better."""
     sign = 1 if metric["direction"] == "higher" else -1
-    return {digest(text): sign * value for text, metrics in _scored(run) if (value := metrics.get(metric["name"])) is not None}
+    return {drawing: sign * value for drawing, metrics in scored if (value := metrics.get(metric["name"])) is not None}
 
 
-def _scored(run) -> Iterable[tuple[str, Mapping]]:
-    texts = {_key(row): row["text"] for row in run.completions if isinstance(row.get("text"), str)}
-    return [(texts[_key(row)], row["metrics"]) for row in run.scores if _key(row) in texts]
+def _scored(run) -> list[tuple[str, Mapping]]:
+    """(drawing, its metrics) of each that has a text."""
+    drawn = {_key(row): digest(row["text"]) for row in run.completions if isinstance(row.get("text"), str)}
+    return [(drawn[_key(row)], row["metrics"]) for row in run.scores if _key(row) in drawn]
 
 
 def _key(row: Mapping) -> tuple:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 from eval.caption_words import CLASSES
 from eval.metrics import likelihood
-from eval.report_paired import SHOWN, change_cell, difference, means
-from eval.report_tables import ARROWS, Cell, Column, Row, Section, Table
+from eval.report_paired import SHOWN, change_cell, means
+from eval.report_tables import ARROWS, Cell, Column, Row, Section, Table, decides_nothing, metric_column
 from eval.report_words import NO_BREAK
+from eval.summary import difference
 
 MAX_SENTENCE = 90
 BITS = ("bits_per_pixel", "bits per pixel", "lower", "")
@@ -63,7 +64,7 @@ def _table(run, title: str, original: str, names: list[str], kind: str) -> Table
     bits = _bits(run, names, original)
     columns = [Column("left out"), Column("n", says="prompts")]
     columns += [Column(BITS[1], ARROWS[BITS[2]])] if bits else []
-    columns += [_column(metric) for metric in metrics]
+    columns += map(metric_column, metrics)
     rows = [_row(run, name, original, metrics, bits) for name in names]
     intro = (
         "n: the prompts whose captions have such words; the others are told the same as before."
@@ -71,11 +72,6 @@ def _table(run, title: str, original: str, names: list[str], kind: str) -> Table
         else "The guide as it is, less one sentence at a time."
     )
     return Table(title, intro, tuple(columns), tuple(rows))
-
-
-def _column(metric: dict) -> Column:
-    grey = metric["sane"] is False
-    return Column(metric["label"], ARROWS[metric["direction"]] + (" legacy" if grey else ""), metric["says"], grey)
 
 
 def _row(run, name: str, original: str, metrics: list[dict], bits: dict) -> Row:
@@ -87,7 +83,7 @@ def _row(run, name: str, original: str, metrics: list[dict], bits: dict) -> Row:
         key = metric["name"]
         later, first = (means(run.by_generator, (one, keys[0][1]), key, requests) for one in (name, original))
         gap = difference(later, first, key, seed)
-        cells.append(change_cell(gap, metric["unit"], len(requests), metric["sane"] is False))
+        cells.append(change_cell(gap, metric["unit"], len(requests), decides_nothing(metric)))
     return Row(_label(run, name, original), "model", (Cell(str(len(requests))), *cells))
 
 

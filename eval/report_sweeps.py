@@ -8,9 +8,8 @@ import numpy as np
 from eval.controls import HELD_OUT
 from eval.metrics import intervals
 from eval.report_charts import MAX_SERIES, Series, lines
-from eval.report_paired import SHOWN, change_cell, difference, means
+from eval.report_paired import SHOWN, Key, change_cell, means
 from eval.report_tables import (
-    ARROWS,
     NOTHING,
     Cell,
     Chart,
@@ -19,11 +18,16 @@ from eval.report_tables import (
     Section,
     Table,
     comparable,
+    decides_nothing,
     format_value,
+    in_percent,
     interval_cell,
+    metric_cells,
+    metric_column,
 )
-from eval.report_words import percent
+from eval.report_words import percent, sentence
 from eval.run_folder import number as finite
+from eval.summary import difference, entries
 
 SCORE = "judge_score"
 TIPPED = 0.05  # a share whose whole interval lies above this is called collapse or static
@@ -36,7 +40,7 @@ def rounds(run) -> Section:
     """Score by round, and the paired change from round 0; no tables in a run without rounds."""
     families = _round_families(run.summary)
     tables = tuple(_round_table(run, name, members) for name, members in families.items())
-    chart = _rounds_chart(run, families) if families else None
+    chart = _rounds_chart(families)
     intro = (
         "A drawing goes back into the chat with what plain measures find wrong with it, and it draws again. Round 0 is the "
         "plain drawing; what has no such fault stands as it is. Below the rounds, their change from round 0 on the same prompts, "
@@ -61,34 +65,25 @@ def _metrics(summary: dict, names: tuple[str, ...]) -> list[dict]:
     return [described[name] for name in names if name in described]
 
 
-def _is_legacy(metric: dict) -> bool:
-    return metric["sane"] is False
-
-
-def _columns(metrics: list[dict]) -> tuple[Column, ...]:
-    marks = ((m, ARROWS[m["direction"]] + (" legacy" if _is_legacy(m) else "")) for m in metrics)
-    return tuple(Column(m["label"], mark, m["says"], _is_legacy(m)) for m, mark in marks)
-
-
 def _round_table(run, name: str, members: list[tuple[int, dict]]) -> Table:
     metrics, requests = _metrics(run.summary, OF_A_ROUND), list(run.prompts)
     first = members[0][1]
     rows = []
     for place, generator in members:
-        shown = [interval_cell(generator["metrics"][m["name"]], m["unit"], generator["prompts"], _is_legacy(m)) for m in metrics]
-        rows.append(Row(f"round {place}", "model", (Cell(str(generator["prompts"])), Cell(_redrawn(run, generator)), *shown)))
+        told = Cell(str(generator["prompts"])), Cell(_redrawn(run, generator))
+        rows.append(Row(f"round {place}", "model", (*told, *metric_cells(generator, metrics))))
     for place, generator in members[1:]:
         cells = [Cell(str(generator["prompts"])), Cell("")]
         for metric in metrics:
-            values = (means(run.by_generator, _key(one), metric["name"], requests) for one in (generator, first))
-            gap = difference(*values, metric["name"], run.summary["seed"])
-            cells.append(change_cell(gap, metric["unit"], generator["prompts"], _is_legacy(metric)))
+            later, before = (means(run.by_generator, _key(one), metric["name"], requests) for one in (generator, first))
+            gap = difference(later, before, metric["name"], run.summary["seed"])
+            cells.append(change_cell(gap, metric["unit"], generator["prompts"], decides_nothing(metric)))
         rows.append(Row(f"round {place} − round 0", "honest", tuple(cells)))
-    columns = (Column("round"), Column("n", says="prompts"), Column("drawn again"), *_columns(metrics))
+    columns = (Column("round"), Column("n", says="prompts"), Column("drawn again"), *map(metric_column, metrics))
     return Table(name, "", columns, tuple(rows))
 
 
-def _key(generator: dict) -> tuple[str, str]:
+def _key(generator: dict) -> Key:
     return generator["generator"], generator["mode"]
 
 
@@ -106,12 +101,12 @@ def _redrawn(run, generator: dict) -> str:
     return percent(np.mean([now[request] != before[request] for request in both])) if both else NOTHING
 
 
-def _rounds_chart(run, families: dict) -> Chart | None:
+def _rounds_chart(families: dict) -> Chart | None:
     series, words = [], []
     for name, members in families.items():
         points = [(place, g["metrics"][SCORE]) for place, g in members if g["metrics"].get(SCORE, {}).get("n")]
         if len(points) > 1:
-            series.append(Series(name, tuple((x, *(100 * y[end] for end in ("mean", "low", "high"))) for x, y in points)))
+            series.append(Series(name, tuple((x, *in_percent(y)) for x, y in points)))
             words.append(f"{name}: " + ", ".join(f"{percent(y['mean'])} in round {x}" for x, y in points))
     if not series:
         return None
@@ -138,15 +133,14 @@ def temperatures(run) -> Section:
 
 def _temperature_families(run) -> dict[str, list[tuple[float, dict]]]:
     """Name of the first → (temperature, generator) by temperature; two temperatures at least."""
-    entries = run.recipe["generators"] if isinstance(run.recipe.get("generators"), dict) else {}
     drawn = {g["generator"]: g for g in reversed(comparable(run.summary)) if g["kind"] == "model"}
     found: dict[str, dict[float, dict]] = {}
-    for name, what in entries.items():
+    for name, what in entries(run.recipe).items():
         heat = finite(what.get("temperature", run.recipe.get("temperature"))) if isinstance(what, dict) else None
         if heat is not None and name in drawn:
             same = {key: value for key, value in what.items() if key not in ("temperature", "leave_out")}
             found.setdefault(json.dumps(same, sort_keys=True, default=str), {}).setdefault(heat, drawn[name])
-    swept = [sorted(members.items()) for members in found.values() if len(members) > 1]
+    swept = [sorted(members.items(), key=lambda member: member[0]) for members in found.values() if len(members) > 1]
     return {min((g["generator"] for _, g in members), key=len): members for members in swept}
 
 
@@ -157,8 +151,10 @@ def static_bar(run) -> float | None:
     return float(np.quantile(values, STATIC_QUANTILE)) if values else None
 
 
-def static_share(run, key: tuple[str, str], bar: float) -> intervals.Interval:
-    """Interval of the share of drawings above the bar, over prompts."""
+def static_share(run, key: Key, bar: float | None) -> intervals.Interval:
+    """Interval of the share of drawings above the bar, over prompts; nothing is measured without one."""
+    if bar is None:
+        return intervals.NOTHING
     speckle = means(run.by_generator, key, "speckle", list(run.prompts))
     static = np.where(np.isnan(speckle), np.nan, speckle > bar)
     return intervals.share(np.nan_to_num(static), np.isfinite(static).astype(float), run.summary["seed"])
@@ -166,37 +162,31 @@ def static_share(run, key: tuple[str, str], bar: float) -> intervals.Interval:
 
 def _sweep(run, name: str, members: list[tuple[float, dict]], bar: float | None, number: int) -> tuple[Table, Chart]:
     metrics = _metrics(run.summary, OF_A_TEMPERATURE)
-    static = {heat: static_share(run, _key(g), bar).to_json() if bar is not None else _none() for heat, g in members}
+    static = {heat: static_share(run, _key(g), bar).to_json() for heat, g in members}
     rows = [_sweep_row(f"{heat:g}", "model", generator, static[heat], metrics) for heat, generator in members]
     held_out = next((g for g in run.summary["generators"] if g["generator"] == HELD_OUT), None)
     if held_out is not None and bar is not None:
         own = static_share(run, _key(held_out), bar).to_json()
         rows.append(_sweep_row(HELD_OUT, "honest", held_out, own, metrics))
     says = "more lonely pixels than nearly all held-out sprites"
-    columns = (Column("temperature"), Column("n", says="prompts"), Column("static", "↓", says), *_columns(metrics))
-    verdict = _tipping([(heat, g["metrics"]["empty"], static[heat]) for heat, g in members])
+    columns = (Column("temperature"), Column("n", says="prompts"), Column("static", "↓", says), *map(metric_column, metrics))
+    verdict = _tipping({heat: g["metrics"]["empty"] for heat, g in members}, static)
     return Table(name, "", columns, tuple(rows)), _sweep_chart(f"heat-{number}", name, members, static, verdict)
-
-
-def _none() -> dict:
-    return intervals.NOTHING.to_json()
 
 
 def _sweep_row(label: str, kind: str, generator: dict, static: dict, metrics: list[dict]) -> Row:
     n = generator["prompts"]
-    cells = [interval_cell(generator["metrics"][m["name"]], m["unit"], n, _is_legacy(m)) for m in metrics]
-    return Row(label, kind, (Cell(str(n)), interval_cell(static, "%", n), *cells))
+    return Row(label, kind, (Cell(str(n)), interval_cell(static, "%", n), *metric_cells(generator, metrics)))
 
 
-def _tipping(shares: list[tuple[float, dict, dict]]) -> str:
-    """'Collapses to empty at 0.4 (12 %); tips into static from 1.3 (45 %).'"""
+def _tipping(empty: dict[float, dict], static: dict[float, dict]) -> str:
+    """'Collapses to empty at 0.4 (12 %); tips into static nowhere, from 0.4 to 1.3.' of shares by temperature."""
     said = []
-    for place, what in ((1, "collapses to empty"), (2, "tips into static")):
-        hit = [(row[0], row[place]) for row in shares if row[place]["n"] and row[place]["low"] > TIPPED]
-        listed = ", ".join(f"{heat:g} ({percent(share['mean'])})" for heat, share in hit)
-        said.append(f"{what} at {listed}" if hit else f"{what} nowhere")
-    text = "; ".join(said)
-    return f"{text[:1].upper()}{text[1:]}, from {shares[0][0]:g} to {shares[-1][0]:g}."
+    for what, shares in (("collapses to empty", empty), ("tips into static", static)):
+        hit = [f"{heat:g} ({percent(share['mean'])})" for heat, share in shares.items() if share["n"] and share["low"] > TIPPED]
+        said.append(f"{what} at {', '.join(hit)}" if hit else f"{what} nowhere")
+    heats = list(static)
+    return f"{sentence('; '.join(said))}, from {heats[0]:g} to {heats[-1]:g}."
 
 
 def _sweep_chart(key: str, name: str, members: list[tuple[float, dict]], static: dict, verdict: str) -> Chart:
@@ -207,7 +197,7 @@ def _sweep_chart(key: str, name: str, members: list[tuple[float, dict]], static:
     }
     series, words = [], []
     for label, points in drawn.items():
-        own = [(x, *(100 * y[end] for end in ("mean", "low", "high"))) for x, y in points if y["n"]]
+        own = [(x, *in_percent(y)) for x, y in points if y["n"]]
         if own:
             series.append(Series(label, tuple(own)))
             words.append(f"{label} " + ", ".join(f"{format_value(y / 100, '%')} at {x:g}" for x, y, *_ in own))

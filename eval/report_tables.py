@@ -87,6 +87,11 @@ def interval_cell(interval: dict, unit: str, row_n: int | None = None, grey: boo
     return Cell(format_value(interval["mean"], unit), f"{span(low, high)}{count}", grey)
 
 
+def in_percent(interval: dict) -> tuple[float, float, float]:
+    """Mean, low and high of a share."""
+    return 100 * interval["mean"], 100 * interval["low"], 100 * interval["high"]
+
+
 def span(low: str, high: str) -> str:
     """'3–9'; with a minus sign about, '−3 to 9'."""
     return f"{low} to {high}" if low.startswith("−") or high.startswith("−") else f"{low}–{high}"
@@ -97,10 +102,21 @@ def generator_label(generator: dict) -> str:
     return generator["generator"] + shown.get(generator["mode"], f", {generator['mode']}")
 
 
-def _column(metric: dict) -> Column:
-    grey = metric["sane"] is False or metric["group"] == "legacy"
+def decides_nothing(metric: dict) -> bool:
+    """Its column is grey: a control matches held-out sprites, or it is a published formula."""
+    return metric["sane"] is False or metric["group"] == "legacy"
+
+
+def metric_column(metric: dict) -> Column:
+    grey = decides_nothing(metric)
     mark = ARROWS[metric["direction"]] + (" legacy" if grey else "")
     return Column(metric["label"], mark, metric["says"], grey)
+
+
+def metric_cells(generator: dict, metrics: list[dict]) -> list[Cell]:
+    """What one row of a table of metrics has."""
+    measured, n = generator["metrics"], generator["prompts"]
+    return [interval_cell(measured[m["name"]], m["unit"], n, decides_nothing(m)) for m in metrics]
 
 
 def _fooled_notes(metrics: list[dict]) -> tuple[str, ...]:
@@ -115,22 +131,16 @@ def _fooled_notes(metrics: list[dict]) -> tuple[str, ...]:
 def _metric_table(title: str, intro: str, metrics: list[dict], generators: list[dict], notes=()) -> Table:
     rows = []
     for generator in generators:
-        n = generator["prompts"]
         seeds = ", ".join(map(str, generator["seeds"])) or NOTHING
-        cells = [Cell(str(n)), Cell(seeds)]
-        for metric in metrics:
-            grey = metric["sane"] is False or metric["group"] == "legacy"
-            cells.append(interval_cell(generator["metrics"][metric["name"]], metric["unit"], n, grey))
-        rows.append(Row(generator_label(generator), generator["kind"], tuple(cells)))
-    columns = (Column("drawn by"), Column("n", says="prompts"), Column("seed"), *map(_column, metrics))
+        cells = (Cell(str(generator["prompts"])), Cell(seeds), *metric_cells(generator, metrics))
+        rows.append(Row(generator_label(generator), generator["kind"], cells))
+    columns = (Column("drawn by"), Column("n", says="prompts"), Column("seed"), *map(metric_column, metrics))
     return Table(title, intro, columns, tuple(rows), tuple(notes))
 
 
-def _group(summary: dict, *groups: str) -> list[dict]:
-    """Metrics of the groups, sane ones first."""
-    return sorted(
-        (m for m in summary["metrics"] if m["group"] in groups), key=lambda m: (groups.index(m["group"]), m["sane"] is False)
-    )
+def _group(summary: dict, group: str) -> list[dict]:
+    """Its metrics, sane ones first."""
+    return sorted((m for m in summary["metrics"] if m["group"] == group), key=lambda m: m["sane"] is False)
 
 
 def comparable(summary: dict) -> list[dict]:
@@ -198,8 +208,8 @@ def likelihoods(summary: dict, recipe: dict) -> Table | None:
         n, name = entry["caption"]["n"], entry["generator"]
         cells = [_fine_cell(entry[what], 4 if what in HABITS else 3, n) for what in labels]
         rows.append(Row(_with_role(name, summary["roles"]), "model", (Cell(told(recipe, name)), Cell(str(n)), *cells)))
-    columns = (Column("model"), Column("is told"), Column("n", says="held-out sprites"))
-    columns += tuple(Column(label, mark) for label, mark in labels.values())
+    measured = (Column(label, mark) for label, mark in labels.values())
+    columns = (Column("model"), Column("is told"), Column("n", says="held-out sprites"), *measured)
     intro = (
         "Bits per pixel on the held-out sprites: the same grids in the same palette, palette text excluded. A gain above 0 means "
         "that the model heeds what it is told. With the right caption each is told what the second column says; the empty one "

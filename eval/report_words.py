@@ -23,6 +23,11 @@ def percent(share: float) -> str:
     return f"{value:.{digits}f}{NO_BREAK}%".replace("-", "−")
 
 
+def sentence(text: str) -> str:
+    """With a capital letter at its head."""
+    return text[:1].upper() + text[1:]
+
+
 def points(share: float) -> str:
     """A difference of shares in percentage points: 0.25 → '25'."""
     return f"{round(100 * share)}".replace("-", "−")
@@ -99,15 +104,16 @@ def _opening(summary: dict, first: str, against: str | None, metric: dict | None
     looks = comparison(summary, metric["name"], against) if metric else None
     if against is None or (bits is None and looks is None):
         return ""
-    standing = _standing(_sign(bits), _sign(looks), called(summary, against), metric)
-    return f"{first} is {standing} ({_evidence(bits, looks, metric)})"
+    label = metric["label"] if metric else ""
+    standing = _standing(_sign(bits), _sign(looks), called(summary, against), label)
+    return f"{first} is {standing} ({_evidence(bits, looks, label)})"
 
 
 def beside(summary: dict, recipe: dict) -> list[str]:
     """In a run with a rival: what each side is told, and how the leader stands against the base model."""
     roles, metric = summary["roles"], headline_metric(summary)
     first, others = leader(roles), opponents(roles, models(summary))
-    if not roles.get("rival") or not others:
+    if first is None or not roles.get("rival") or not others:
         return []
     informed = ", ".join(f"{called(summary, name)}: {told(recipe, name)}" for name in (first, others[0]))
     untold = _untold(comparison(summary, "bits_saved_untold", others[0]), called(summary, first))
@@ -121,15 +127,20 @@ def beside(summary: dict, recipe: dict) -> list[str]:
 def _untold(gap: dict | None, first: str) -> str:
     if gap is None:
         return ""
-    word, sign = ("saves", 1) if gap["mean"] >= 0 else ("loses", -1)
+    words, ends = _bits_words(gap, "saves", "loses")
+    return f"; with the empty caption, {first} {words} ({ends})"
+
+
+def _bits_words(gap: dict, more: str, less: str) -> tuple[str, str]:
+    """('saves 0.31 bits per pixel', '0.25 to 0.37'); a loss is told without a minus sign."""
+    word, sign = (more, 1) if gap["mean"] >= 0 else (less, -1)
     low, high = sorted((sign * gap["low"], sign * gap["high"]))
-    span = f"{low:.2f} to {high:.2f}".replace("-", "−")
-    return f"; with the empty caption, {first} {word} {sign * gap['mean']:.2f} bits per pixel ({span})"
+    return f"{word} {sign * gap['mean']:.2f} bits per pixel", f"{low:.2f} to {high:.2f}".replace("-", "−")
 
 
-def _standing(bits: int, looks: int, base: str, metric: dict | None) -> str:
+def _standing(bits: int, looks: int, base: str, label: str) -> str:
     if bits * looks < 0:
-        better, worse = ("bits per pixel", metric["label"]) if bits > 0 else (metric["label"], "bits per pixel")
+        better, worse = ("bits per pixel", label) if bits > 0 else (label, "bits per pixel")
         return f"better than {base} in {better} and worse in {worse}"
     overall = bits or looks
     if overall == 0:
@@ -137,17 +148,15 @@ def _standing(bits: int, looks: int, base: str, metric: dict | None) -> str:
     return f"{'better' if overall > 0 else 'worse'} than {base}"
 
 
-def _evidence(bits: dict | None, looks: dict | None, metric: dict | None) -> str:
+def _evidence(bits: dict | None, looks: dict | None, label: str) -> str:
     parts = []
     if bits:
-        word, sign = ("saving", 1) if bits["mean"] >= 0 else ("losing", -1)
-        low, high = sorted((sign * bits["low"], sign * bits["high"]))
-        interval = f"95{NO_BREAK}% interval {low:.2f} to {high:.2f}".replace("-", "−")
-        parts.append(f"{word} {sign * bits['mean']:.2f} bits per pixel on held-out sprites, {interval}, n = {bits['n']}")
+        words, ends = _bits_words(bits, "saving", "losing")
+        parts.append(f"{words} on held-out sprites, 95{NO_BREAK}% interval {ends}, n = {bits['n']}")
     if looks:
         sign = "+" if looks["mean"] > 0 else ""
         interval = f"{points(looks['low'])} to {points(looks['high'])}"
-        parts.append(f"“{metric['label']}” {sign}{points(looks['mean'])} points, {interval}, n = {looks['n']}")
+        parts.append(f"“{label}” {sign}{points(looks['mean'])} points, {interval}, n = {looks['n']}")
     return "; ".join(parts)
 
 
@@ -177,10 +186,11 @@ def sprites_seen(recipe: dict, log: list[dict]) -> int | None:
 
 def caveats(summary: dict, recipe: dict, log: list[dict]) -> list[str]:
     """Sentences under the verdict: training, few prompts, sanity, lost rows."""
-    metric = headline_metric(summary)
+    first, metric = leader(summary["roles"]), headline_metric(summary)
     said = beside(summary, recipe)
-    said += _training_words(summary, metric, sprites_seen(recipe, log), log) if leader(summary["roles"]) else []
-    said += _by_heart(summary, metric) + deafness(summary) + _without_judge(summary)
+    if first is not None:
+        said += _training_words(summary, first, metric, sprites_seen(recipe, log), log) + _by_heart(summary, first, metric)
+    said += deafness(summary) + _without_judge(summary)
     if summary["prompts"] < FEW_PROMPTS:
         said.append(f"Only {summary['prompts']} prompts: the intervals are narrower than the truth.")
     if not any(g["kind"] == "degenerate" for g in summary["generators"]):
@@ -213,11 +223,11 @@ def _without_judge(summary: dict) -> list[str]:
     return [f"No judge looked at the drawings: {critics['reason']}."] if critics.get("reason") else []
 
 
-def _by_heart(summary: dict, metric: dict | None) -> list[str]:
+def _by_heart(summary: dict, first: str, metric: dict | None) -> list[str]:
     """Copies of what the judge learnt from are recognised more often than anything new."""
     if metric is None or metric["name"] not in PASSED or _sign(comparison(summary, metric["name"], HELD_OUT)) <= 0:
         return []
-    drawer, judge = _drawer(summary), (summary.get("critics") or {}).get("judge")
+    drawer, judge = _drawer(summary, first), (summary.get("critics") or {}).get("judge")
     source = f" ({learnt_from(judge)})" if judge else ""
     return [
         f"{drawer}'s drawings are recognised more often than held-out sprites. So are copies of what the judge learnt "
@@ -225,9 +235,8 @@ def _by_heart(summary: dict, metric: dict | None) -> list[str]:
     ]
 
 
-def _drawer(summary: dict) -> str:
-    """The leader at the head of a sentence."""
-    name = leader(summary["roles"])
+def _drawer(summary: dict, name: str) -> str:
+    """A model at the head of a sentence."""
     return f"The {role}" if (role := _role(summary, name)) else called(summary, name)
 
 
@@ -237,14 +246,15 @@ def learnt_from(judge: dict) -> str:
     return f"{judge['training']} training sprites" + (f" of {', '.join(names)}" if names else "")
 
 
-def _training_words(summary: dict, metric: dict | None, seen: int | None, log: list[dict]) -> list[str]:
+def _training_words(summary: dict, first: str, metric: dict | None, seen: int | None, log: list[dict]) -> list[str]:
     gap = comparison(summary, metric["name"], HELD_OUT) if metric else None
     poor = gap is not None and _sign(gap) < 0 and gap["mean"] < -0.25
     if seen is None:
         return ["The drawings are poor by these numbers."] if poor else []
     seconds = max((number(row.get("seconds")) or 0 for row in log), default=0)
     time = f" in {seconds / 60:.0f} minutes" if seconds >= 90 else ""
-    trained = f"{_drawer(summary)} was trained on {seen:,} sprites{time}".replace(",", NO_BREAK)
+    count = f"{seen:,}".replace(",", NO_BREAK)
+    trained = f"{_drawer(summary, first)} was trained on {count} sprites{time}"
     if seen >= SHORT_TRAINING:
         return [f"{trained}." + (" The drawings are still poor by these numbers." if poor else "")]
     if poor:

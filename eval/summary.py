@@ -10,7 +10,7 @@ prompts, and no other control has fooled the metric: a check with a hole in it c
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def roles_of(recipe: dict, models: list[str]) -> dict[str, str | None]:
     """
     named = recipe["roles"] if isinstance(recipe.get("roles"), dict) else {}
     models = list(dict.fromkeys(models))
-    transformers = [name for name in models if is_transformer(recipe, name)]
+    transformers = [name for name in models if "transformer" in (_entry(recipe, name) or {})]
     others = [name for name in models if name not in (*transformers, named.get("rival"))]
     base = named.get("base", next((name for name in others if name.startswith("base")), None))
     trained = (name for name in others if name != base and "adapter" in (_entry(recipe, name) or {"adapter": ""}))
@@ -77,26 +77,26 @@ def roles_of(recipe: dict, models: list[str]) -> dict[str, str | None]:
     return roles | ({"first": first} if roles["adapter"] is None and first is not None else {})
 
 
-def is_transformer(recipe: dict, generator: str) -> bool:
-    return "transformer" in (_entry(recipe, generator) or {})
+def entries(recipe: dict) -> dict:
+    """Name of a generator → what the recipe says of it; {} where it names none."""
+    return recipe["generators"] if isinstance(recipe.get("generators"), dict) else {}
 
 
 def _entry(recipe: dict, generator: str) -> dict | None:
     """The recipe's entry of this name, or of the one that it is a variant of ('name, round 1')."""
-    generators = recipe["generators"] if isinstance(recipe.get("generators"), dict) else {}
+    generators = entries(recipe)
     own = [name for name in generators if generator == name or generator.startswith((f"{name}, ", f"{name} − "))]
     what = generators[max(own, key=len)] if own else None
     return what if isinstance(what, dict) else None
 
 
-def variants(recipe: dict, names: Iterable[str]) -> dict[str, str]:
+def variants(recipe: dict, names: Sequence[str]) -> dict[str, str]:
     """Generator that misses something → the same without that: 'adapter − colour' → 'adapter'. They are no rivals.
 
     Taken from the recipe's entries with leave_out; both keep their round: 'x − colour, round 1', 'x, round 1'.
     """
-    names, entries = list(names), recipe["generators"] if isinstance(recipe.get("generators"), dict) else {}
     found = {}
-    for entry in (entry for entry, what in entries.items() if isinstance(what, dict) and "leave_out" in what):
+    for entry in (entry for entry, what in entries(recipe).items() if isinstance(what, dict) and "leave_out" in what):
         for name in names:
             match = re.fullmatch(rf"{re.escape(entry)} − (?:sentence \d+|\w+)(, round \d+)?", name)
             if match and (original := entry + (match[1] or "")) in names:
@@ -109,7 +109,7 @@ def leader(roles: dict) -> str | None:
     return roles["adapter"] or roles.get("rival") or roles.get("first")
 
 
-def opponents(roles: dict, models: Iterable[str]) -> list[str]:
+def opponents(roles: dict, models: Sequence[str]) -> list[str]:
     """The other models that the leader is compared with: rival, base model, then the rest in their order."""
     first = [roles.get("rival"), roles["base"]]
     return [name for name in dict.fromkeys((*first, *models)) if name in models and name != leader(roles)]
@@ -141,6 +141,12 @@ def _means(pair: np.ndarray) -> np.ndarray:
     return np.divide(pair[0], pair[1], out=np.full(pair.shape[1], np.nan), where=pair[1] > 0)
 
 
+def _interval(metric: str, pair: np.ndarray, seed: int) -> intervals.Interval:
+    """Of the mean, from (2, prompts) sums and counts."""
+    measured = intervals.share if metric in YES_OR_NO else intervals.ratio
+    return measured(pair[0], pair[1], seed)
+
+
 def _metric_json(metric: Metric, cells: dict, seed: int) -> dict:
     held_out = next((cell["table"][metric.name] for (name, _), cell in cells.items() if name == HELD_OUT), None)
     rivals = {name: cell["table"][metric.name] for (name, _), cell in cells.items() if cell["kind"] == "degenerate"}
@@ -152,9 +158,14 @@ def _metric_json(metric: Metric, cells: dict, seed: int) -> dict:
     return {**{field: getattr(metric, field) for field in fields}, "sane": sane, "fooled_by": fooled_by}
 
 
+def difference(a: np.ndarray, b: np.ndarray, metric: str, seed: int) -> intervals.Interval:
+    """Interval of a − b over the prompts that both have; a, b: (prompts,) means, NaN where nothing was measured."""
+    paired = intervals.paired_shares if metric in YES_OR_NO else intervals.paired_difference
+    return paired(a, b, seed)
+
+
 def _gap(metric: Metric, a: np.ndarray, b: np.ndarray, seed: int) -> intervals.Interval:
-    difference = intervals.paired_shares if metric.name in YES_OR_NO else intervals.paired_difference
-    return difference(_means(a), _means(b), seed)
+    return difference(_means(a), _means(b), metric.name, seed)
 
 
 def _fooled(metric: Metric, held_out: np.ndarray, rival: np.ndarray, seed: int) -> bool | None:
@@ -163,7 +174,7 @@ def _fooled(metric: Metric, held_out: np.ndarray, rival: np.ndarray, seed: int) 
     It does wherever a difference is not shown, so that a bound which is no number shows none.
     """
     gap = _gap(metric, held_out, rival, seed)
-    if gap.n < MIN_PROMPTS:
+    if gap.low is None or gap.high is None or gap.n < MIN_PROMPTS:
         return None
     if metric.direction == "near":
         return not (gap.low > 0 or gap.high < 0)
@@ -186,9 +197,7 @@ def _generator_json(key: tuple[str, str], cells: dict, scored: list[dict], seed:
         "palette_hashes": sorted({row["palette_hash"] for row in rows if row["palette_hash"]})[:5],
         "faults": dict(faults.most_common(MAX_CAUSES)),
         "forgiven": dict(forgiven.most_common(MAX_CAUSES)),
-        "metrics": {
-            name: (intervals.share if name in YES_OR_NO else intervals.ratio)(*table[name], seed).to_json() for name in NAMES
-        },
+        "metrics": {name: _interval(name, table[name], seed).to_json() for name in NAMES},
     }
 
 
@@ -219,6 +228,8 @@ def _comparisons(cells: dict, likelihoods: list[dict], roles: dict, models: list
     Looks are compared in the modes that both drew in; bits saved (b − a) with the right caption, and with none.
     """
     first, found = leader(roles), []
+    if first is None:
+        return []
     modes = [mode for name, mode in cells if name == first]
     others = opponents(roles, models)
     pairs = [((first, mode), (other, mode)) for other in others for mode in modes]
@@ -227,7 +238,7 @@ def _comparisons(cells: dict, likelihoods: list[dict], roles: dict, models: list
         if a in cells and b in cells:
             for metric in METRICS:
                 if metric.group in ("judged", "format"):
-                    gap = _gap(metric, *(cells[key]["table"][metric.name] for key in (a, b)), seed)
+                    gap = _gap(metric, cells[a]["table"][metric.name], cells[b]["table"][metric.name], seed)
                     found.append({"metric": metric.name, "a": a[0], "b": b[0], "mode": a[1], **gap.to_json()})
     groups = _by_generator(likelihoods)
     tables = {name: likelihood.by_condition(groups[name]) for name in (first, *others) if name in groups}

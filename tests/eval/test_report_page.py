@@ -133,6 +133,12 @@ def test_a_long_training_is_not_called_short(run):
     assert "very little" not in said and "50\N{NO-BREAK SPACE}000 sprites" in said
 
 
+def test_commas_of_a_name_are_no_thousands(run):
+    summary = load(run).summary | {"roles": {"adapter": None, "base": None, "first": "few-shot, k = 4"}}
+    said = " ".join(report_words.caveats(summary, {"training": {"sprites_seen": 50_000}}, []))
+    assert "“few-shot, k = 4” was trained on 50\N{NO-BREAK SPACE}000 sprites" in said
+
+
 def test_no_difference_is_called_no_difference(run):
     summary = json.loads((run / "summary.json").read_text())
     for comparison in summary["comparisons"]:

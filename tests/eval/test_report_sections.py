@@ -230,7 +230,7 @@ def test_charts_are_the_same_every_time_and_take_any_name():
 
 
 def test_numbers_of_a_chart_never_hide_each_other():
-    same = [(256.0, {"mean": 0.2, "low": 0.1, "high": 0.3})] * 4 + [(1024.0, {"mean": 0.2, "low": 0.1, "high": 0.3})]
+    same = [(256.0, 0.2, 0.1, 0.3)] * 4 + [(1024.0, 0.2, 0.1, 0.3)]
     assert report_charts._aside(same, 0.3) == [0, 17, 34, 51, 0]
 
 
