@@ -35,11 +35,16 @@ def write_indexed(file, grid: np.ndarray, palette: Palette, scale: int, told: di
 
 
 def write_grid(file: Path, sprite: Sprite) -> None:
-    """The completion text of a sprite; colours of a palette that does not ship with the project are spelt out.
+    """`grid_line` as a file. Raises InputError like it."""
+    file.write_text(grid_line(sprite), "utf-8")
+
+
+def grid_line(sprite: Sprite) -> str:
+    """The completion text of a sprite and an end of line; colours of a palette that does not ship with the project are spelt out.
 
     Raises InputError for a palette of one colour, which cannot be.
     """
-    file.write_text(encode(sprite.grid, _writable(sprite.palette)) + "\n", "utf-8")
+    return encode(sprite.grid, _writable(sprite.palette)) + "\n"
 
 
 def _writable(palette: Palette) -> Palette:
@@ -163,8 +168,8 @@ def read_drawn(file: Path) -> Decoded:
 
 def own_pixels(picture: Decoded) -> np.ndarray:
     """(h, w, 4): the scale that the text chunks say is undone; where they say none, what makes it larger than any sprite."""
-    rgba, scale = picture.rgba, picture.said.get("scale", "")
-    scale = int(scale) if scale.isdecimal() and len(scale) < 3 else 0
+    rgba, told = picture.rgba, picture.said.get("scale", "")
+    scale = int(told) if told.isdecimal() and len(told) < 3 else 0
     if scale and not (rgba.shape[0] % scale or rgba.shape[1] % scale):
         rgba = unscaled(rgba, scale)
     return rgba if max(rgba.shape[:2]) <= MAX_SIDE else unscaled(rgba, enlarged_by(rgba))

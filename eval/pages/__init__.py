@@ -1,1 +1,1 @@
-"""Pages in the browser, served by one small local server: drawing by hand (`play`)."""
+"""Pages in the browser, served by one small local server: drawing (`play`), curating a dataset, rating a run's drawings."""

@@ -94,7 +94,7 @@ def read_contest(folder: Path, ratings: Ratings, makers: Collection[str] = ()) -
         there[maker] += 1
         is_asked = maker in makers if makers else (row["kind"] == "model" and row["mode"] in DRAWN) or maker == HELD_OUT
         found = parse(row.get("text"), {palette.name: palette}, (row["height"], row["width"]))
-        if is_asked and found.strict and row["request_id"] in drawings:
+        if is_asked and found.strict and found.sprite is not None and row["request_id"] in drawings:
             drawings[row["request_id"]][maker] = Drawing(digest(row["text"]), found.sprite)
     strange = sorted(set(makers) - there.keys())
     if strange:

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -58,15 +59,15 @@ class Corpus:
     name: str
     pictures: Sequence[Picture]
     palette: Palette
-    cells: Sequence[Cell] = field(init=False)
 
-    def __post_init__(self):
+    @cached_property
+    def cells(self) -> list[Cell]:
         cells, start = [], 0
         for (zone, category), members in groupby(self.pictures, lambda picture: picture.cell):
             count = sum(1 for _ in members)
             cells.append(Cell(zone, category, start, count))
             start += count
-        object.__setattr__(self, "cells", cells)
+        return cells
 
     @property
     def zones(self) -> list[str]:
@@ -105,7 +106,8 @@ def read_corpus(folder: Path) -> Corpus:
             largest[picture.name, picture.source] = picture
     if not largest:
         raise InputError(f"{folder}: holds no sprites; prepare it again with other sources")
-    zones, categories = (_ordered({getattr(p, key) for p in largest.values()}, known) for key, known in _AXES)
+    zones = _ordered((picture.zone for picture in largest.values()), ZONES)
+    categories = _ordered((picture.category for picture in largest.values()), CATEGORIES)
 
     def place(picture: Picture) -> tuple:
         return zones.index(picture.zone), categories.index(picture.category), picture.source, picture.kin, picture.name
@@ -113,10 +115,7 @@ def read_corpus(folder: Path) -> Corpus:
     return Corpus(folder.resolve().name, sorted(largest.values(), key=place), load(folder / "palette.json"))
 
 
-_AXES = (("zone", ZONES), ("category", CATEGORIES))
-
-
-def _pictures(file: Path) -> Iterable[Picture]:
+def _pictures(file: Path) -> list[Picture]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -144,8 +143,8 @@ def _picture(row: dict) -> Picture:
     return Picture(row["name"], row["id"], row["caption_full"], *cell, row["source"], row["licence"], kin, size, text)
 
 
-def _ordered(there: Iterable[str], known: Sequence[str]) -> list[str]:
+def _ordered(words: Iterable[str], known: Sequence[str]) -> list[str]:
     """Known words in their order, then others, then what has no label."""
-    there = set(there)
+    there = set(words)
     others = sorted(there - {*known, NO_LABEL})
     return [word for word in (*known, *others, NO_LABEL) if word in there]

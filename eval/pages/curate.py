@@ -16,7 +16,7 @@ from data_prep.choice import ACCEPT, NONE, REJECT
 from data_prep.errors import InputError
 from eval.pages.corpus import Corpus, read_corpus
 from eval.pages.decisions import Decisions, open_decisions
-from eval.pages.server import Page
+from eval.pages.server import Page, listen, serve
 from eval.pages.strict import Strict
 
 PATH = "/curate"
@@ -110,8 +110,6 @@ def decisions_file(dataset: Path, out: Path | None = None) -> Path:
 
 def curate(options) -> None:
     """Serves the page of `options.dataset` until Ctrl-C. Raises InputError."""
-    from eval.pages.server import listen, serve
-
     with listen(options.port) as listener:
         corpus = read_corpus(options.dataset)
         decisions = open_decisions(decisions_file(options.dataset, options.out))

@@ -5,13 +5,12 @@ at the next row, and the next one in the queue begins.
 """
 
 import asyncio
-import sys
-import traceback
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 from data_prep.errors import InputError
+from eval.pages.security import tell_place
 
 MAX_WAITING = 16
 Tell = Callable[[dict], None]
@@ -46,13 +45,17 @@ class Worker:
                 raise Left
             loop.call_soon_threadsafe(told.put_nowait, event)
 
+        def over(_: asyncio.Future) -> None:
+            self._stops.remove(stop)
+            told.put_nowait(None)
+
         ahead = len(self._stops)
         if ahead > MAX_WAITING:
             yield {"event": "error", "words": f"busy: {MAX_WAITING} drawings wait already; try again when some are done"}
             return
         self._stops.append(stop)
         future = asyncio.wrap_future(self._thread.submit(_run, work, tell))
-        future.add_done_callback(lambda _: (self._stops.remove(stop), told.put_nowait(None)))
+        future.add_done_callback(over)
         try:
             if ahead:
                 yield {"event": "waiting", "ahead": ahead}
@@ -71,9 +74,8 @@ def _run(work: Callable[[Tell], None], tell: Tell) -> None:
         return
     except InputError as error:
         _last_word(tell, str(error))
-    except Exception as error:  # told by type and place: its message may quote a caption, which no log should hold
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        print(f"page server: {type(error).__name__} in {place.filename}:{place.lineno}", file=sys.stderr)
+    except Exception as error:
+        tell_place(error)
         _last_word(tell, f"the model failed with {type(error).__name__}; the server's window says where")
 
 

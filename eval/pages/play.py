@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 from eval.generators import Generator
 from eval.pages.asked import AskedChildren, AskedDrawings, AskedLight, AskedLighting
 from eval.pages.jobs import Worker
-from eval.pages.server import Page
+from eval.pages.server import Page, listen, serve
 from eval.pages.studio import Kept, Studio
 
 PATH = "/play"
@@ -73,7 +73,7 @@ def _lit(kept: Kept, light: str | None) -> Kept:
     return kept if light is None else kept.lit(AskedLight.read(light).light())
 
 
-def _file(data: bytes, kind: str, name: str) -> Response:
+def _file(data: bytes | str, kind: str, name: str) -> Response:
     return Response(data, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
@@ -90,7 +90,6 @@ def play(options) -> None:
     """Loads the generator of `options` and serves the page until Ctrl-C. Raises InputError."""
     from eval.draw import REPOSITORY, load_model, model_told, newest_adapter
     from eval.order import MODELS
-    from eval.pages.server import listen, serve
 
     with listen(options.port) as listener:  # before the model, which takes seconds
         if all(getattr(options, key) is None for key in MODELS):

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from data_prep.errors import InputError
 from eval.pages.contest import Contest, read_contest
-from eval.pages.server import Page
+from eval.pages.server import Page, listen, serve
 from eval.pages.strict import Strict
 from eval.ratings import FILE, KINDS, Ratings, in_words
 
@@ -81,8 +81,6 @@ def rate(options) -> str | None:
 
 
 def _serve(contest: Contest, options) -> None:
-    from eval.pages.server import listen, serve
-
     with listen(options.port) as listener:
         serve([rate_page(contest)], listener, options.open)
 

@@ -9,8 +9,11 @@ import asyncio
 import secrets
 import sys
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY = 64 * 1024  # bytes; the largest request, a drawing of 64×64 to be lit, has less than half of it
@@ -47,17 +50,17 @@ class Guard:
     A fault of the inner application is told by its type and place; its message, which may quote a caption, is not.
     """
 
-    app: object
+    app: ASGIApp
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
-    async def __call__(self, scope, receive, send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         if scope["type"] != "http":  # no page speaks web sockets
             return
         started = False
 
-        async def send_guarded(message) -> None:
+        async def send_guarded(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
@@ -73,12 +76,11 @@ class Guard:
         except Refused as refused:
             await _answer(send_guarded, refused.status, refused.words)
         except Exception as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            print(f"page server: {type(error).__name__} in {place.filename}:{place.lineno}", file=sys.stderr)
+            tell_place(error)
             if not started:
                 await _answer(send_guarded, 500, "the server failed; its window says where")
 
-    def _traded(self, scope) -> bytes | None:
+    def _traded(self, scope: Scope) -> bytes | None:
         """The cookie for a right token in the address, None for a right cookie. Raises Refused for anything else."""
         headers = _single(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1").lower()
@@ -103,15 +105,21 @@ class Guard:
         return secrets.compare_digest(given.encode("utf-8", "surrogateescape"), self.token.encode())
 
 
+def tell_place(error: Exception) -> None:
+    """One line for the window of the server: the type of a fault and where it was raised, without its message."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    print(f"page server: {type(error).__name__} in {place.filename}:{place.lineno}", file=sys.stderr)
+
+
 _HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 
-def cookie_name(scope) -> str:
+def cookie_name(scope: Scope) -> str:
     """One name a port: cookies do not tell ports apart, and two servers may run."""
     return f"pixelreef-{scope['server'][1]}"
 
 
-def _single(headers) -> dict[bytes, bytes]:
+def _single(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Headers by name. Raises Refused where one that decides who may ask is there twice."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
@@ -126,7 +134,7 @@ def _cookies(header: bytes, name: str) -> list[str]:
     return [value for key, _, value in pairs if key == name]
 
 
-async def _read(scope, receive):
+async def _read(scope: Scope, receive: Receive) -> Receive:
     """Takes the whole body and returns a `receive` that gives it, then waits. Raises Refused for a long or a slow one."""
     length = _single(scope["headers"]).get(b"content-length", b"0")
     if not length.isdigit() or len(length) > MAX_DIGITS or int(length) > MAX_BODY:
@@ -143,15 +151,15 @@ async def _read(scope, receive):
                     raise Refused(413, f"the request is too long; it takes at most {MAX_BODY >> 10} KiB")
     except TimeoutError:
         raise Refused(408, f"the request took longer than {BODY_SECONDS:.0f} seconds") from None
-    whole = [{"type": "http.request", "body": body, "more_body": False}]
+    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def replay():
+    async def replay() -> Message:
         return whole.pop() if whole else await receive()
 
     return replay
 
 
-async def _answer(send, status: int, words: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+async def _answer(send: Send, status: int, words: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
     body = words.encode()
     kind = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     close = [(b"connection", b"close")] if status >= 400 else []

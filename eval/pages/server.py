@@ -65,9 +65,9 @@ def create_app(pages: Sequence[Page], token: str | None = None) -> Guard:
         app.add_api_route(page.path, lambda html=html: HTMLResponse(html), methods=["GET"])
         app.include_router(page.router, prefix=page.path)
     app.add_api_route("/", lambda: RedirectResponse(pages[0].path, 303), methods=["GET"])
-    app.add_exception_handler(InputError, lambda _, error: PlainTextResponse(str(error), 400))
-    app.add_exception_handler(RequestValidationError, lambda _, error: PlainTextResponse(in_words(error.errors()), 400))
-    app.add_exception_handler(HTTPException, lambda _, error: PlainTextResponse(str(error.detail).lower(), error.status_code))
+    app.exception_handler(InputError)(lambda _, error: PlainTextResponse(str(error), 400))
+    app.exception_handler(RequestValidationError)(lambda _, error: PlainTextResponse(in_words(error.errors()), 400))
+    app.exception_handler(HTTPException)(lambda _, error: PlainTextResponse(str(error.detail).lower(), error.status_code))
     return Guard(app) if token is None else Guard(app, token)
 
 
@@ -82,9 +82,10 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport) -> None:
         super().connection_made(transport)
         self._watch()
-        silent = [one for one in self.connections if one._deadline is not None and not one.transport.is_closing()]
+        ours = [one for one in self.connections if isinstance(one, PatientProtocol) and not one.transport.is_closing()]
+        silent = {one: one._deadline.when() for one in ours if one._deadline is not None}
         if len(silent) > MAX_SILENT:
-            min(silent, key=lambda one: one._deadline.when()).transport.abort()
+            min(silent, key=silent.__getitem__).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

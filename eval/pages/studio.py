@@ -6,12 +6,10 @@ Everything here is plain Python; `play` puts it behind addresses. Drawings stay 
 import io
 import json
 import re
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 
@@ -23,7 +21,8 @@ from eval.best_of import STEP, BestOf
 from eval.generators import Generator, Request, sprites_of
 from eval.order import DEFAULTS, check_caption
 from eval.pages.asked import AskedChildren, AskedDrawings, Chances
-from eval.pictures import write_grid, write_png
+from eval.pages.jobs import Tell
+from eval.pictures import grid_line, write_png
 from eval.postprocess.breeder import Member, breed
 from eval.postprocess.shader import Light, shade
 from eval.redraw import written
@@ -31,7 +30,6 @@ from eval.transfer import locked
 
 MAX_KEPT = 500
 SIZES = ((16, 16), (24, 24), (32, 32))  # offered where the generator was trained on none
-Tell = Callable[[dict], None]
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,8 @@ class Kept:
         write_png(file, self.sprite, scale, dict(self.how))
         return file.getvalue()
 
-    def grid_text(self) -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "drawing.json"
-            write_grid(file, self.sprite)
-            return file.read_bytes()
+    def grid_text(self) -> str:
+        return grid_line(self.sprite)
 
     def to_json(self) -> dict:
         told = {"id": self.id, "caption": self.sprite.caption, "colours": self.sprite.palette.colours, "how": self.how}
@@ -81,7 +76,7 @@ class Studio:
     generator: Generator
     told: Mapping = field(default_factory=dict)
     kept: dict[str, Kept] = field(default_factory=dict)
-    _numbers: Iterable[int] = field(default_factory=lambda: count(1))
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     @property
     def palette(self) -> Palette:
