@@ -14,7 +14,7 @@ not trained on 24×24 says so and does not draw, unless force=true. Registered b
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio
 from inspect_ai._util.error import PrerequisiteError  # there is no public name for it
@@ -38,18 +38,18 @@ def _said_plainly() -> Iterator[None]:
         raise PrerequisiteError(str(error)) from error
 
 
-@dataclass
+@dataclass(eq=False)
 class _Asked:
     prompt: str
     index: int  # how often the same prompt was asked before: an epoch's drawings differ
     config: GenerateConfig
-    answer: Drawn | None = field(default=None)
+    answer: Drawn | None = None
 
 
 class _Answering(ModelAPI):
     """Answers prompts in batches, one batch at a time, off the event loop. `work` draws them."""
 
-    work: object
+    work: ReefModel | Control
 
     def _prepare(self, seed: int | None) -> None:
         self.seed = seed or 0
@@ -64,13 +64,16 @@ class _Answering(ModelAPI):
         mine = _Asked(prompt, self.asked_before[prompt], config)
         self.asked_before[prompt] += 1
         self.waiting.append(mine)
-        while mine.answer is None:
-            async with self.turn:
-                if mine.answer is None:
-                    await anyio.sleep(_GATHERING)
-                    batch, self.waiting = self.waiting[:BATCH], self.waiting[BATCH:]
-                    for asked, answer in zip(batch, await anyio.to_thread.run_sync(self._draw, batch), strict=True):
-                        asked.answer = answer
+        try:
+            while mine.answer is None:
+                async with self.turn:
+                    if mine.answer is None:
+                        await anyio.sleep(_GATHERING)
+                        batch = [asked for asked in self.waiting if asked.answer is None][:BATCH]
+                        for asked, answer in zip(batch, await anyio.to_thread.run_sync(self._draw, batch), strict=True):
+                            asked.answer = answer
+        finally:  # not before: when a batch fails, what else was in it is asked again
+            self.waiting.remove(mine)
         return self._output(mine.answer)
 
     def _draw(self, batch: list[_Asked]) -> list[Drawn]:

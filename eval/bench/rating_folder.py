@@ -13,23 +13,22 @@ from data_prep.bench_format import MOST_COLOURS, SIDE, BenchDrawing
 from data_prep.errors import InputError
 from data_prep.palette import named
 from data_prep.whole_files import whole_folder
-from eval.bench.answers import picture_of, read
+from eval.bench.answers import is_asked_size, picture_of, read
 from eval.bench.logs import kind_of, label, logs_of
 from eval.ranking import ranking
-from eval.ratings import FILE, KINDS, Ratings, self_agreement
+from eval.ratings import FILE, Vote, self_agreement
+from eval.report_raters import WHO, votes_of
 from eval.report_tables import format_value
-
-WHO = {"person": "people", "model": "models"}
 
 
 def write(logs: Sequence[str | Path], out: Path, task: str = "bench_a") -> str:
     """Writes the folder; returns a line for people. Raises InputError where two models have no drawing of one prompt."""
     rows = list(_rows(logs, task))
-    made = {request: {row["generator"] for row in rows if row["request_id"] == request} for request in _requests(rows)}
-    if not any(len(makers) > 1 for makers in made.values()):
+    requests = {row["request_id"]: row["caption"] for row in rows}
+    if len(rows) == len(requests):  # a maker has one drawing of a prompt
         raise InputError(f"no prompt of {task} that two models have drawn in these logs; `pixelreef bench add` another model")
     references = [{"request_id": name, "caption": subject, "height": SIDE, "width": SIDE, "text": ""}
-                  for name, subject in _requests(rows).items()]  # fmt: skip
+                  for name, subject in requests.items()]  # fmt: skip
     if out.exists():
         raise InputError(f"{out}: is there already, and may hold votes; choose another folder or remove it")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -38,11 +37,7 @@ def write(logs: Sequence[str | Path], out: Path, task: str = "bench_a") -> str:
         (folder / "references.jsonl").write_text(_lines(references), "utf-8")
         (folder / "completions.jsonl").write_text(_lines(rows), "utf-8")
     makers = {row["generator"] for row in rows}
-    return f"{out}: {len(rows)} drawings of {len(made)} prompts by {len(makers)} models; now `pixelreef rate {out}`"
-
-
-def _requests(rows: Sequence[dict]) -> dict[str, str]:
-    return {row["request_id"]: row["caption"] for row in rows}
+    return f"{out}: {len(rows)} drawings of {len(requests)} prompts by {len(makers)} models; now `pixelreef rate {out}`"
 
 
 def _lines(rows: Sequence[dict]) -> str:
@@ -71,29 +66,19 @@ def _rows(logs: Sequence[str | Path], task: str) -> Iterator[dict]:
 def shown(text: str) -> BenchDrawing | None:
     """The drawing of an answer in either format, or None for one that breaks the bench's rules."""
     picture = picture_of(read(text))
-    if (
-        picture is None
-        or not picture.is_whole
-        or picture.grid.shape != (SIDE, SIDE)
-        or not 2 <= len(picture.colours) <= MOST_COLOURS
-    ):
+    if picture is None or not is_asked_size(picture) or not picture.is_whole or not 2 <= len(picture.colours) <= MOST_COLOURS:
         return None
     return BenchDrawing(picture.grid.astype("uint8"), picture.colours)
 
 
 def standings(folder: Path) -> list[dict]:
-    """What was voted in such a folder, by kind of rater, as plain JSON. Raises InputError without votes."""
+    """What was voted in such a folder, by kind of rater, as plain JSON. Raises InputError where nobody began to rate."""
     if not (folder / FILE).is_file():
         raise InputError(f"{folder}: nobody has rated it yet; `pixelreef rate {folder}`")
-    ratings = Ratings(folder / FILE)
-    try:
-        votes = {kind: ratings.votes(kind) for kind in KINDS}
-    finally:
-        ratings.close()
-    return [_told(kind, found) for kind, found in votes.items() if found]
+    return [_told(kind, votes) for kind, votes in votes_of(folder).items()]
 
 
-def _told(kind: str, votes: Sequence) -> dict:
+def _told(kind: str, votes: Sequence[Vote]) -> dict:
     alike, repeated = self_agreement(votes)
     told = {"kind": kind, "votes": len(votes), "raters": len({v.rater for v in votes}), "alike": alike, "repeated": repeated}
     standing = (

@@ -1,4 +1,4 @@
-"""Tables of other people's: a data set's rows from the hub, a folder of files, parquet, JSON, JSON lines or CSV."""
+"""Tables of other people's: a data set's rows from the hub, a folder of files, parquet, JSON or JSON lines."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 from data_prep.errors import InputError
 
 SUFFIXES = (".parquet", ".jsonl", ".json")
+SPLIT = "train"  # what is read where there are several
 
 
 def located(name: str) -> Path:
@@ -16,7 +17,7 @@ def located(name: str) -> Path:
     return path if path.exists() else Path(os.environ.get("PWD", "."), path)
 
 
-def read_table(source: str, split: str = "train") -> list[dict]:
+def read_table(source: str) -> list[dict]:
     """All rows as they are, whatever their types. source: a file, a folder of such files, or a data set's name on the hub.
 
     Raises InputError where there is none or it cannot be read.
@@ -26,11 +27,11 @@ def read_table(source: str, split: str = "train") -> list[dict]:
         return list(_of_file(path))
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and not file.name.startswith("."))
-        named = [file for file in files if file.name.startswith(split) or f"/{split}" in str(file)]
+        named = [file for file in files if f"/{SPLIT}" in f"/{file.relative_to(path).as_posix()}"]
         if not files:
             raise InputError(f"{source}: no {', '.join(SUFFIXES)} file in this folder")
         return [row for file in named or files for row in _of_file(file)]
-    return _of_hub(source, split)
+    return _of_hub(source)
 
 
 def _of_file(path: Path) -> Iterator[dict]:
@@ -77,11 +78,11 @@ def _decoded(text: str):
     return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 20 else None)
 
 
-def _of_hub(name: str, split: str) -> list[dict]:
+def _of_hub(name: str) -> list[dict]:
     from datasets import load_dataset
 
     try:
-        return list(load_dataset(name, split=split))
+        return list(load_dataset(name, split=SPLIT))
     except Exception as error:  # datasets raises a dozen types, of the network, the cache and the files
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{name}: neither a file nor a folder, and the hub did not give it: {said}") from error

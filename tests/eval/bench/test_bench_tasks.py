@@ -1,7 +1,9 @@
 """The tasks through Inspect itself, offline: its mock, our models, controls, a local folder, an OpenAI-compatible server."""
 
+import asyncio
 import base64
 import io
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,11 +11,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from inspect_ai._util.error import PrerequisiteError
-from inspect_ai.model import GenerateConfig, ModelOutput, get_model
+from inspect_ai.model import ChatMessageUser, GenerateConfig, ModelOutput, get_model
 from inspect_ai.scorer import Score
 from PIL import Image
 from stand_in_server import send, standing_in
 
+from data_prep import pairs
 from data_prep.bench_format import prompt_a
 from data_prep.errors import InputError
 from eval.bench import task
@@ -22,15 +25,15 @@ from eval.bench.leaderboard import entries_of, entry_of, markdown, merged, updat
 from eval.bench.logs import DEGENERATE, HONEST, kind_of, label
 from eval.bench.prompts import PROMPT_B, SUBJECTS, built_in, load_rows, prompt_b, subject_of
 from eval.bench.randomness import keyed
-from eval.bench.rating_folder import shown
+from eval.bench.rating_folder import shown, standings
 from eval.bench.rating_folder import write as blind
-from eval.bench.sample_drawings import procedural
+from eval.bench.sample_drawings import prepared, procedural
 from eval.cli import main
 from eval.controls import HELD_OUT
 from eval.endpoint import base_url
 from eval.generators import GRAMMAR
 from eval.pages.contest import read_contest
-from eval.ratings import FILE, Ratings
+from eval.ratings import FILE, Pair, Ratings
 
 DRAWING = control_drawing(HELD_OUT, procedural(1, 3, "test")[0], keyed("task"))
 
@@ -80,6 +83,13 @@ def test_the_data_set_loads_from_parquet_and_lines(tmp_path):
         load_rows(str(tmp_path / "nowhere"))
 
 
+def test_of_a_folder_the_training_split_is_read_wherever_the_folder_lies(tmp_path):
+    (tmp_path / "trained/data").mkdir(parents=True)
+    for name in ("train", "test"):
+        (tmp_path / f"trained/data/{name}.json").write_text(json.dumps([{"subject": name}]))
+    assert [row["subject"] for row in load_rows(str(tmp_path / "trained"))] == ["train"]
+
+
 def test_the_mock_gets_nothing_and_the_nouns_say_why_they_are_not_measured(run):
     log = run(task.bench_nouns(), "mockllm/model", limit=2)
     assert value(log, "ours", "json_validity") == [0, 0]
@@ -122,6 +132,33 @@ def test_controls_score_below_held_out_sprites_in_the_tasks_own_log(run):
 def test_an_unknown_control_names_those_that_there_are():
     with pytest.raises(PrerequisiteError, match="there are noise, noise-2x2"):
         get_model("pixelreef-control/nothing", memoize=False)
+
+
+def test_a_bad_prompt_does_not_fail_what_shares_its_batch():
+    model = get_model("pixelreef-control/held-out", memoize=False)
+
+    async def both():
+        asked = ([ChatMessageUser(content=text)] for text in ("Draw a fish", prompt_a("hope")))
+        answers = (model.api.generate(chat, [], "none", GenerateConfig()) for chat in asked)
+        return await asyncio.gather(*answers, return_exceptions=True)
+
+    bad, good = asyncio.run(both())
+    assert isinstance(bad, InputError) and shown(good.completion) is not None
+
+
+def test_a_dataset_s_drawings_for_the_bench_keep_their_own_colours(tmp_path):
+    sprite = procedural(1, 5, "test")[0]
+    rows = [pairs.row(sprite, "", "", "test", pairs.Rendering(sprite.palette, 0, {name: 1})) for name in ("draw", "bench")]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "manifest.json").write_text('{"files": {}}')
+    (tmp_path / "palette.json").write_text(json.dumps(sprite.palette.to_json()))
+    pairs.write_parquet(tmp_path / "data/test-00000-of-00001.parquet", rows)
+    drawn, asked = prepared(tmp_path, "test")
+    assert (drawn.rgba() == sprite.rgba()).all() and (asked.rgba() == pairs.as_bench(sprite).rgba()).all()
+    broken = rows[0] | {"completion": [{"role": "assistant", "content": "{}"}]}
+    pairs.write_parquet(tmp_path / "data/test-00000-of-00001.parquet", [broken])
+    with pytest.raises(InputError, match="no drawing"):
+        prepared(tmp_path, "test")
 
 
 def test_a_base_model_under_the_grammar_answers_in_the_task_s_form(run, one_subject, tiny_qwen3):
@@ -240,6 +277,17 @@ def test_drawings_of_the_logs_are_judged_blind(run, one_subject, tmp_path):
     text = (tmp_path / "board.md").read_text()
     assert "judged by people, makers hidden: 1 votes, 1 rater(s)" in text
     assert text.index("| mockllm/model |") < text.index("checkerboard |")
+
+
+def test_a_skipped_pair_is_no_vote(tmp_path):
+    ratings = Ratings(tmp_path / FILE)
+    ratings.enter("Ada", "person")
+    for uid, answer in (("1", "skip"), ("2", "left")):
+        ratings.show("Ada", Pair(uid, "hope", "a", "x", "b", "y"))
+        ratings.vote("Ada", uid, answer, 1.0)
+    ratings.close()
+    (found,) = standings(tmp_path)
+    assert found["votes"] == 1 and [one["maker"] for one in found["ranking"]] == ["a", "b"]
 
 
 def test_what_breaks_the_rules_is_not_shown():
