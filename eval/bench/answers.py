@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep.bench_format import SIDE
+from data_prep.grid_text import FREE
 from data_prep.palette import Palette
 
 MOST_CHARACTERS = 200_000
@@ -100,7 +101,7 @@ class Picture:
     @property
     def lab(self) -> np.ndarray:
         """(k, 3) OKLab of the colours."""
-        return Palette("free", self.colours).oklab
+        return Palette(FREE, self.colours).oklab
 
 
 def picture_of(answer: Answer) -> Picture | None:

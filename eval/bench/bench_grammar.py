@@ -9,10 +9,12 @@ import numpy as np
 
 from data_prep.bench_format import MOST_COLOURS, SIDE
 from data_prep.grid_text import END, ROW_SEPARATOR
-from eval.decoding import draw_grids, write_freely
+from eval.decoding import Sampling, draw_grids, write_freely
+from eval.generators import LanguageModel
 from eval.grammar import GrammarProcessor
 from finetune.cell_tokens import PIXEL, Schedule
 
+Key = tuple[int, int]  # (seed, index) of a drawing's noise
 MOST_HEAD = 256  # tokens; ten colours of which each hexadecimal digit is one take about 110
 
 
@@ -36,15 +38,16 @@ def head_lark() -> str:
 
 
 def write(
-    model, chats: Sequence[Sequence[int]], keys, sampling, most_tokens: int, lists: Sequence[bool] | None
-) -> list[list[int]]:
-    """Ids of the answers to chats of ids. keys: (seed, index) of each; lists: which format each is held to, None: none."""
+    model: LanguageModel, chats: Sequence[Sequence[int]], keys: Sequence[Key], sampling: Sampling, most_tokens: int,
+    lists: Sequence[bool] | None,
+) -> list[list[int]]:  # fmt: skip
+    """Ids of the answers to chats of ids. lists: which format each is held to, None: none."""
     if lists is None:
         return write_freely(model.model, model.tokens.end_id, chats, keys, sampling, most_tokens)
     answers: list[list[int]] = [[] for _ in chats]
     for form in sorted(set(lists)):
         places = [place for place, each in enumerate(lists) if each == form]
-        own = ([one[place] for place in places] for one in (chats, keys))
+        own = [chats[place] for place in places], [keys[place] for place in places]
         if form:
             held = GrammarProcessor(model.tokens.tokenizer, lark())
             found = write_freely(model.model, model.tokens.end_id, *own, sampling, most_tokens, held)
@@ -55,7 +58,9 @@ def write(
     return answers
 
 
-def _write_strings(model, chats: Sequence[Sequence[int]], keys, sampling) -> list[list[int]]:
+def _write_strings(
+    model: LanguageModel, chats: Sequence[Sequence[int]], keys: Sequence[Key], sampling: Sampling
+) -> list[list[int]]:
     """Prompt A's answers: the palette under its grammar, then the grid as any other, whose structure is known beforehand."""
     tokens = model.tokens
     held = GrammarProcessor(tokens.tokenizer, head_lark())

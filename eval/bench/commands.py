@@ -8,7 +8,6 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 
-TASK_FILE = Path(__file__).with_name("task.py")
 TASKS = ("bench_a", "bench_b", "bench_nouns")
 LEADERBOARD = Path("docs/leaderboard")
 

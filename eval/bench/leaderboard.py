@@ -62,8 +62,7 @@ def entry_of(log) -> dict:
 def _interval(name: str, subjects: Iterable[Sequence[float]]) -> dict:
     means = np.array([np.mean(kept) if (kept := [v for v in epochs if np.isfinite(v)]) else np.nan for epochs in subjects])
     measured = np.isfinite(means).astype(float)
-    found = intervals.share(means, measured) if name in YES_OR_NO else intervals.mean(means)
-    found = found.to_json()
+    found = (intervals.share(means, measured) if name in YES_OR_NO else intervals.mean(means)).to_json()
     return {key: value if value is None or key == "n" else round(value, 4) for key, value in found.items()}
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from data_prep.bench_format import PROMPT_A
 from data_prep.errors import InputError
 
-DATASET = "AINovice2005/pixel-art-bench"
 SUBJECTS = {  # subject → category, as the data set has them
     "Mario from Super Mario Bros": "character",
     "a rainbow": "nature",

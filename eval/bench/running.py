@@ -13,11 +13,10 @@ from eval.bench.commands import arguments
 
 def run_tasks(model: str, options) -> list[Path]:
     """The logs of one model. options: of the command. Raises InputError for a task that did not finish."""
-    given = {"seed": options.seed, "max_tokens": options.max_tokens, "base_url": options.base_url}
     loaded = _model(model, arguments(options.model_args), options)
     made = [_task(name, arguments(options.task_args), options.epochs) for name in options.tasks]
-    kept = {key: value for key, value in given.items() if value is not None and key != "base_url"}
-    logs = run_inspect(made, model=loaded, log_dir=str(options.log_dir), display="plain", **kept)
+    longest = {} if options.max_tokens is None else {"max_tokens": options.max_tokens}
+    logs = run_inspect(made, model=loaded, log_dir=str(options.log_dir), display="plain", seed=options.seed, **longest)
     for log in logs:
         if log.status != "success":
             said = log.error.message if log.error else log.status

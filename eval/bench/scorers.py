@@ -13,6 +13,7 @@ from inspect_ai.solver import TaskState
 
 from data_prep.bench_format import SIDE
 from data_prep.errors import InputError
+from data_prep.grid_text import FREE
 from data_prep.palette import Palette
 from eval.bench import legacy, scoring
 from eval.bench.answers import Picture, picture_of, read
@@ -26,15 +27,11 @@ FORMULAS = (*legacy.NAMES, legacy.QUALITY)
 LEGACY = "legacy_"  # before the names of the published readings, so that a log tells them from ours
 
 
-def png_of(picture: Picture) -> bytes:
+def data_uri(picture: Picture) -> str:
     """An indexed PNG; what is no index of the palette is transparent."""
     file = io.BytesIO()
-    write_indexed(file, (picture.grid + 1).astype(np.uint8), Palette("free", picture.colours), SCALE, {})
-    return file.getvalue()
-
-
-def data_uri(picture: Picture) -> str:
-    return "data:image/png;base64," + base64.b64encode(png_of(picture)).decode()
+    write_indexed(file, (picture.grid + 1).astype(np.uint8), Palette(FREE, picture.colours), SCALE, {})
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def explained(text: str) -> str:
