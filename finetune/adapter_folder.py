@@ -10,8 +10,9 @@ samples.jsonl        scores of what it drew while it trained; training.png: both
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -27,7 +28,7 @@ from finetune.base_models import PACKAGED
 FACTS, METRICS, LOG = "pixelreef.json", "metrics.json", "training_log.jsonl"
 SAMPLES, CHART, SHEET = "samples.jsonl", "training.png", "samples.png"
 MAX_TEMPLATE = 64 * 2**10  # bytes of a chat template; those of Qwen3 have 4 KiB
-_CREDITS = ("licences", "attributions")
+_LISTS = ("tasks", "licences", "attributions")
 BITS, GUIDE = "bits_per_pixel", "guide"  # columns of log and samples
 
 
@@ -54,7 +55,7 @@ class AdapterFacts:
         """Raises InputError when the folder is no adapter of ours."""
         try:
             data = read_json(folder / FACTS)
-            lists = {key: tuple(data[key]) for key in ("tasks", "licences", "attributions")}
+            lists = {key: tuple(data[key]) for key in _LISTS}
             facts = cls(**data | lists | {"sizes": tuple(map(tuple, data["sizes"]))})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"adapter {folder}: {FACTS} is missing or damaged: {error!r}") from error
@@ -65,15 +66,15 @@ class AdapterFacts:
 
     def odd(self) -> str:
         """The first fact of another type than it has, or ''."""
-        texts = {key: value for key, value in vars(self).items() if key not in ("sizes", "tasks", "sprites_seen", *_CREDITS)}
-        texts |= {key: word for key in ("tasks", *_CREDITS) for word in getattr(self, key)}
-        fits = {key: isinstance(value, str) for key, value in texts.items()}
+        fits = {key: isinstance(value, str) for key, value in vars(self).items()}
+        fits |= {key: all(isinstance(word, str) for word in getattr(self, key)) for key in _LISTS}
         fits["sprites_seen"] = type(self.sprites_seen) is int and self.sprites_seen >= 0
-        sides = [side for size in self.sizes for side in size]
-        fits["sizes"] = len(sides) == 2 * len(self.sizes) > 0 and all(
-            type(side) is int and MIN_SIDE <= side <= MAX_SIDE for side in sides
-        )
+        fits["sizes"] = bool(self.sizes) and all(len(size) == 2 and all(map(_is_side, size)) for size in self.sizes)
         return next((key for key, is_fit in fits.items() if not is_fit), "")
+
+
+def _is_side(value) -> bool:
+    return type(value) is int and MIN_SIDE <= value <= MAX_SIDE
 
 
 def read_template(folder: Path) -> str:
@@ -155,10 +156,12 @@ def card_header(facts: AdapterFacts, library: str, relation: str, tags: list[str
     """
     from huggingface_hub import ModelCardData
 
-    fields = {"base_model": facts.base_hub_id, "base_model_relation": relation, "library_name": library, "language": "en"}
-    fields |= {"pipeline_tag": "text-generation", "license": _base_licence(facts), "tags": ["pixel-art", "pixelreef", *tags]}
-    named = {"model_name": facts.name, "eval_results": results} if results else {}
-    return ModelCardData(**fields, **named).to_yaml() + "\n"
+    data = ModelCardData(
+        base_model=facts.base_hub_id, base_model_relation=relation, library_name=library, language="en",
+        pipeline_tag="text-generation", license=_base_licence(facts), tags=["pixel-art", "pixelreef", *tags],
+        model_name=facts.name if results else None, eval_results=results,
+    )  # fmt: skip
+    return data.to_yaml() + "\n"
 
 
 def _base_licence(facts: AdapterFacts) -> str | None:
@@ -173,9 +176,9 @@ def model_card(facts: AdapterFacts, metrics: dict) -> str:
     sizes = ", ".join(f"{h}x{w}" for h, w in facts.sizes)
     before, after = metrics["before"], metrics["after"]
     shown = [key for key in after if key != "sprites"]
-    data = {"task_type": "text-generation", "dataset_type": "pixelreef", "dataset_split": "validation"}
-    data |= {"dataset_name": f"sprites {facts.dataset_hash[:12]}"}
-    results = [EvalResult(metric_type=key, metric_value=round(after[key], 4), **data) for key in shown]
+    name = f"sprites {facts.dataset_hash[:12]}"
+    measured = partial(EvalResult, "text-generation", "pixelreef", name, dataset_split="validation")
+    results = [measured(metric_type=key, metric_value=round(after[key], 4)) for key in shown]
     lines = [
         f"---\n{card_header(facts, 'peft', 'adapter', ['lora'], results)}---\n\n# {markdown(facts.name)}\n",
         f"A LoRA that draws sprites of {sizes} as grid text. Trained on {facts.sprites_seen} sprites, at last for: "
@@ -210,11 +213,16 @@ def data_terms(facts: AdapterFacts) -> list[str]:
     return lines + [f"- {markdown(attribution)}" for attribution in facts.attributions]
 
 
+def _published(adapters: Path) -> Iterator[tuple[Path, AdapterFacts, dict]]:
+    """Each adapter's folder, facts and metrics."""
+    for folder in sorted(path.parent for path in adapters.glob(f"*/{FACTS}")):
+        yield folder, AdapterFacts.load(folder), json.loads((folder / METRICS).read_text())
+
+
 def write_cards(adapters: Path) -> None:
     """Writes the README.md of every adapter anew, from its own files."""
-    for folder in sorted(path.parent for path in adapters.glob(f"*/{FACTS}")):
-        card = model_card(AdapterFacts.load(folder), json.loads((folder / METRICS).read_text()))
-        write_whole(folder / "README.md", card)
+    for folder, facts, metrics in _published(adapters):
+        write_whole(folder / "README.md", model_card(facts, metrics))
 
 
 def write_index(adapters: Path) -> Path:
@@ -222,8 +230,7 @@ def write_index(adapters: Path) -> Path:
     lines = ["# Adapters", "", "Written by `python -m finetune.adapter_folder adapters`; do not edit.", ""]
     lines += ["| adapter | base | sizes | sprites seen | bits per pixel before | after | allowed mass | data licences |"]
     lines += ["|---|---|---|---|---|---|---|---|"]
-    for folder in sorted(path.parent for path in adapters.glob(f"*/{FACTS}")):
-        facts, metrics = AdapterFacts.load(folder), json.loads((folder / METRICS).read_text())
+    for folder, facts, metrics in _published(adapters):
         bits = [f"{metrics[when]['bits_per_pixel']:.3f}" for when in ("before", "after")]
         cells = [
             f"[{markdown(facts.name)}]({folder.name}/README.md)",
@@ -236,5 +243,6 @@ def write_index(adapters: Path) -> Path:
 
 
 if __name__ == "__main__":  # every card and the index
-    write_cards(Path(*sys.argv[1:2]))
-    print(write_index(Path(*sys.argv[1:2])))
+    place = Path(*sys.argv[1:2])
+    write_cards(place)
+    print(write_index(place))

@@ -66,6 +66,12 @@ def test_code_beside_a_model_is_not_run(tiny_adapter, tiny_llama, tmp_path_facto
     refused(tiny_adapter, base, "cannot be loaded|tokenizer")
 
 
+@pytest.mark.parametrize("changes", [{"licences": [1, "CC0-1.0"]}, {"tasks": [None, "draw"]}, {"sizes": [[8], [8, 8, 8]]}])
+def test_a_fact_of_another_type_is_refused_wherever_it_stands(tiny_adapter, tiny_llama, changes):
+    change_facts(tiny_adapter, **changes)
+    refused(tiny_adapter, tiny_llama, f"its {next(iter(changes))} cannot be")
+
+
 def test_an_adapter_of_another_base_is_refused(tiny_adapter, tiny_llama):
     change_facts(tiny_adapter, base_sha256="0" * 64, base_hub_id="Qwen/Qwen3-1.7B")
     refused(tiny_adapter, tiny_llama, "was trained on Qwen/Qwen3-1.7B .*not on tiny-llama")
