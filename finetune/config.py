@@ -138,8 +138,6 @@ def parse(arguments: list[str]) -> RunConfig:
     (recipe, training, model), given = read_keys(arguments, DATACLASSES)
     if not model.model_name_or_path:
         raise InputError("recipe: model_name_or_path is missing; give a packaged name, a folder, a GGUF file or a hub id")
-    if recipe.full_head_every < 1:
-        raise InputError(f"recipe: full_head_every is {recipe.full_head_every}; it takes 1 or more")
     _check_ours(recipe, training)
     check_processes(recipe, training)
     start = start_of(recipe.start_from, given) if recipe.start_from else None
@@ -147,7 +145,10 @@ def parse(arguments: list[str]) -> RunConfig:
 
 
 def _check_ours(recipe: Recipe, training: GridSFTConfig) -> None:
-    """Raises InputError for values that drawing, choosing and augmenting do not take."""
+    """Raises InputError for values of our own keys that cannot be."""
+    for key in ("full_head_every", "eval_sprites"):
+        if getattr(recipe, key) < 1:
+            raise InputError(f"recipe: {key} is {getattr(recipe, key)}; it takes 1 or more")
     for key in ("augment_flip", "augment_hue", "augment_palette"):
         if not 0 <= getattr(recipe, key) <= 1:
             raise InputError(f"recipe: {key} is {getattr(recipe, key)}; it takes a share, 0 to 1")
@@ -187,17 +188,13 @@ def _raise(message: str) -> None:
 
 def _given(arguments: list[str], classes: tuple) -> set[str]:
     """Keys that the file and the flags set; raises InputError for one that is not valid."""
-    flags = [a[2:].partition("=")[0].replace("-", "_") for a in arguments if a.startswith("--")]
-    flags = {f if f in valid_keys(classes) or f == "config" else f.removeprefix("no_") for f in flags}
+    names = [a[2:].partition("=")[0].replace("-", "_") for a in arguments if a.startswith("--")]
+    flags = {f if f in valid_keys(classes) or f == "config" else f.removeprefix("no_") for f in names}
     keys = {}
     if "config" in flags:
         place = arguments.index("--config") + 1
-        keys = _read_yaml(arguments[place] if place < len(arguments) else "", classes)
+        path = arguments[place] if place < len(arguments) else ""
+        keys = read_yaml(path)
+        check_keys(keys, path, classes)
     check_keys(flags - {"config"}, "command line", classes)
     return set(keys) | flags - {"config"}
-
-
-def _read_yaml(path: str, classes: tuple) -> dict:
-    keys = read_yaml(path)
-    check_keys(keys, path, classes)
-    return keys

@@ -30,13 +30,10 @@ def keep(trainer, policy: str) -> dict:
 def _choice(out: Path, policy: str) -> tuple[list[dict], dict | None]:
     """All rows of samples.jsonl, and the best of those whose checkpoint is there and whole."""
     rows = read_rows(out / SAMPLES)
-    there = [row for row in rows if row["saved"] and checkpoint(out, row["step"]).is_dir()]
-    while there and policy != LAST:
-        chosen = best(there)
-        if is_whole(checkpoint(out, chosen["step"])):
-            return rows, chosen
+    there = [] if policy == LAST else [row for row in rows if row["saved"] and checkpoint(out, row["step"]).is_dir()]
+    while (chosen := best(there)) and not is_whole(checkpoint(out, chosen["step"])):
         there.remove(chosen)
-    return rows, None
+    return rows, chosen
 
 
 def reason(rows: Sequence[dict], chosen: dict | None, policy: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from data_prep.errors import InputError
@@ -12,19 +12,7 @@ from finetune.memory import BAND, GB, RUNTIME, SHAPES, Setting, Shape, predict, 
 
 LENGTHS = {16: 352, 24: 680, 32: 1136}  # tokens of a sprite of such a side with a caption of some 15 words
 SMALL = 8 * GB
-HEAD = (
-    "model",
-    "tokens",
-    "batch",
-    "rank",
-    "precision",
-    "attention",
-    "checkpointing",
-    "blind",
-    "measured",
-    "predicted",
-    "off by",
-)
+HEAD = ("model", "tokens", "batch", "rank", "precision", "attention", "checkpointing", "blind", "measured", "predicted", "off by")
 
 
 def command(arguments: list[str]) -> Path | None:
@@ -59,6 +47,8 @@ def _run(flags: list[str]) -> dict:
 
     run = load_run(parse([*flags, "--save_strategy", "no"]))
     shape, setting = shape_of(run.base.location, run.base.hub_id.rpartition("/")[2]), setting_of(run)
+    if shape is None or setting is None:
+        raise InputError(f"{run.base.hub_id}: no formula for such layers, LoRA targets or weights of 8 bits")
     trainer = run.trainer()
     run.measure(trainer)
     trainer.train()
@@ -136,8 +126,8 @@ def _small_gpu() -> list[str]:
 
 
 def _gpu(batch: int, size: int, rank: int, precision: str, checkpointing: bool = False) -> Setting:
-    more = {"precision": precision, "nested": precision == "nf4", "checkpointing": checkpointing, "rows": 284, "device": "cuda"}
-    return Setting(batch, LENGTHS[size], rank, **more)
+    setting = Setting(batch, LENGTHS[size], rank, precision=precision, nested=precision == "nf4", rows=284, device="cuda")
+    return replace(setting, checkpointing=checkpointing)
 
 
 def _all_shapes() -> list[str]:

@@ -7,7 +7,6 @@ and started again, so that it goes on at its last whole checkpoint. Writes the P
 """
 
 import argparse
-import io
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from data_prep.errors import InputError, exit_code
 from data_prep.whole_files import read_rows, write_whole
 from finetune.adapter_folder import LOG
 from finetune.base_models import file_sha256
-from finetune.chart import HELD_OUT, INK, TASTE, TRAINING
+from finetune.chart import DPI, HELD_OUT, INK, SIZE, TASTE, TRAINING, png
 from finetune.checkpoints import last_whole
 
 CURVES = {"loss": "loss", "grad_norm": "gradient norm"}
@@ -65,6 +64,8 @@ def trial(flags: Sequence[str], kill_at: int, place: Path) -> Trial:
     begun = int(kept.name.rpartition("-")[2]) if kept else 0
     digests = {file_sha256(out / "adapter" / "adapter_model.safetensors") for out in (whole, broken)}
     resumed = [row for row in read_rows(broken / LOG) if row["step"] > begun]
+    if not resumed:
+        raise InputError(f"--kill-at {kill_at}: no step was left to take after it; give an earlier one")
     return Trial(read_rows(whole / LOG), until_killed, resumed, len(digests) == 1)
 
 
@@ -81,35 +82,27 @@ def _finish(process: subprocess.Popen) -> None:
 
 def chart(found: Trial) -> bytes:
     """PNG: loss above, gradient norm below; the unbroken run is a broad line, the other lies on it."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, panels = plt.subplots(2, 1, sharex=True, figsize=(7.2, 5.2), dpi=110)
+    figure = Figure(SIZE, DPI)
+    panels = figure.subplots(2, 1, sharex=True)
     parts = (
         (found.whole, {"color": TRAINING, "linewidth": 6, "alpha": 0.6, "label": "left alone"}),
         (found.until_killed, {"color": TASTE, "marker": "x", "markersize": 5, "linewidth": 1, "label": "until it was killed"}),
         (found.resumed, {"color": HELD_OUT, "marker": ".", "linewidth": 1, "label": "from its checkpoint on"}),
     )
-    try:
-        for axes, (key, name) in zip(panels, CURVES.items(), strict=True):
-            for rows, style in parts:
-                axes.plot([row["step"] for row in rows], [row[key] for row in rows], **style)
-            for step in (found.resumed[0]["step"] - 1, found.until_killed[-1]["step"]):
-                axes.axvline(step, color=INK, linewidth=1, linestyle=":")
-            axes.set_ylabel(name)
-            axes.set_ylim(bottom=0)
-            axes.spines[["top", "right"]].set_visible(False)
-        panels[0].legend(frameon=False, fontsize=8)
-        panels[0].set_title(found.told(), fontsize=7.5, loc="left", color=INK)
-        panels[1].set_xlabel("step; dotted: the checkpoint, and the kill")
-        figure.tight_layout()
-        file = io.BytesIO()
-        figure.savefig(file, format="png", metadata={"Software": None})
-        return file.getvalue()
-    finally:
-        plt.close(figure)
+    for axes, (key, name) in zip(panels, CURVES.items(), strict=True):
+        for rows, style in parts:
+            axes.plot([row["step"] for row in rows], [row[key] for row in rows], **style)
+        for step in (found.resumed[0]["step"] - 1, found.until_killed[-1]["step"]):
+            axes.axvline(step, color=INK, linewidth=1, linestyle=":")
+        axes.set_ylabel(name)
+        axes.set_ylim(bottom=0)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].legend(frameon=False, fontsize=8)
+    panels[0].set_title(found.told(), fontsize=7.5, loc="left", color=INK)
+    panels[1].set_xlabel("step; dotted: the checkpoint, and the kill")
+    return png(figure)
 
 
 def main(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,21 +10,25 @@ from data_prep import grid_text
 from data_prep.augment import Augmentation
 from data_prep.captions import prompt_hash
 from data_prep.errors import InputError
+from data_prep.pairs import shards
 from data_prep.palette import Palette
 from data_prep.whole_files import read_rows, write_whole
 from finetune.adapter_folder import LOG, AdapterFacts, load_palette, read_template, write_adapter
 from finetune.augmented import AugmentingCollator, Epochs, gives_palette, row_sprite
-from finetune.base_models import PACKAGED, BaseModel, load_model, load_tokenizer, resolve
+from finetune.base_models import PACKAGED, BaseModel, load_model, load_tokenizer, resolve, torch_dtype
 from finetune.callbacks import StepLine
 from finetune.cell_tokens import CellTokens
 from finetune.checkpoints import checkpoints, last_whole
 from finetune.config import LAST, RunConfig
-from finetune.keep import keep, story
+from finetune.keep import story
 from finetune.likelihood import Query, likelihoods
 from finetune.memory import GB
 from finetune.memory_advice import peak_memory
 from finetune.samples import Samples, Taste
 from finetune.trainer import ROW, GridCollator, GridSFTTrainer, keep_differentiable, refuse_transformed_logits, tokenise
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 RECIPE_MARK = "recipe_hash"  # file in output_dir that says whose checkpoints lie there
 MASSES = ("allowed_mass", "separator_probability", "end_probability")
@@ -46,32 +51,30 @@ def load_run(config: RunConfig) -> "Run":
     base = resolve(config.model.model_name_or_path)
     tokens = CellTokens(load_tokenizer(base))
     folder = Path(config.recipe.dataset)
-    files = {split: sorted(map(str, (folder / "data").glob(f"{split}-*.parquet"))) for split in ("train", "validation")}
+    files = {split: list(map(str, shards(folder, split))) for split in ("train", "validation")}
     for split, found in files.items():
         if not found:
             raise InputError(f"dataset {folder}: no {split} sprites; prepare it from more sprites")
     data = load_dataset("parquet", data_files=files)
-    if config.start and config.start.base_sha256 != base.sha256:
-        raise InputError(
-            f"start_from {config.recipe.start_from}: was trained on {config.start.base_hub_id}, not on {base.hub_id}"
-        )
+    start = config.start
+    if start and start.base_sha256 != base.sha256:
+        raise InputError(f"start_from {config.recipe.start_from}: was trained on {start.base_hub_id}, not on {base.hub_id}")
     palette = load_palette(folder)
     first = data["train"][0]
     if first["task"] == "draw":
         gives_palette(first, row_sprite(first, palette))
-    if config.start:
+    if start:
         palettes = set(data["train"].unique("palette"))
-        _check_start(config, tokens, palette if palettes != {grid_text.FREE} else None)
+        _check_start(Path(config.recipe.start_from), start, tokens, palette if palettes != {grid_text.FREE} else None)
     return Run(config, base, tokens, data, palette)
 
 
-def _check_start(config: RunConfig, tokens: CellTokens, palette: Palette | None) -> None:
+def _check_start(start: Path, facts: AdapterFacts, tokens: CellTokens, palette: Palette | None) -> None:
     """Raises InputError when the adapter to go on from draws in another palette or was told otherwise what to draw.
 
     palette: of the dataset; None where all its palettes are spelt out, so that any adapter can learn them.
     """
-    start = Path(config.recipe.start_from)
-    if palette is not None and config.start.palette_hash != palette.hash:
+    if palette is not None and facts.palette_hash != palette.hash:
         raise InputError(
             f"start_from {start}: draws in palette {load_palette(start).name!r}, not in the dataset's {palette.name!r}"
         )
@@ -88,7 +91,7 @@ class Run:
     config: RunConfig
     base: BaseModel
     tokens: CellTokens
-    data: object  # DatasetDict
+    data: "DatasetDict"
     palette: Palette
 
     def trainer(self, taste: Taste | None = None) -> GridSFTTrainer:
@@ -200,20 +203,14 @@ class Run:
         shuffled = (validation.select(draws) if 0 < len(draws) < len(validation) else validation).shuffle(seed=0)
         rows = shuffled.select(range(min(self.config.recipe.eval_sprites, len(shuffled))))
         found = list(likelihoods(model, (self._query(row) for row in rows)))
-        if not found:
-            raise InputError(f"dataset {self.config.recipe.dataset}: no validation sprites")
         means = {key: float(np.mean([getattr(one, key) for one in found])) for key in MASSES}
         bits = sum(one.bits for one in found) / sum(one.pixels for one in found)
         return {"bits_per_pixel": bits, **means, "sprites": len(found)}
 
     def _query(self, row: dict) -> Query:
-        sprite = grid_text.read(row["completion"][0]["content"], {self.palette.name: self.palette})
+        sprite = grid_text.sure(row["completion"][0]["content"], self.palette, "dataset")
         schedule = self.tokens.schedule(sprite.palette, sprite.height, sprite.width)
         return Query(self.tokens.prompt_ids(row["prompt"]), schedule, sprite.grid)
-
-    def keep(self, trainer) -> dict:
-        """Gives the model the weights that the recipe keeps; returns which and why."""
-        return keep(trainer, self.config.recipe.keep)
 
     def write(self, folder: Path, trainer, measured: dict) -> None:
         """Writes the adapter folder."""
@@ -256,9 +253,8 @@ class Run:
 
 
 def _random_model(base: BaseModel, seed: int, dtype: str):
-    import torch
     from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
     set_seed(seed)
     config = AutoConfig.from_pretrained(base.location, trust_remote_code=False)
-    return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+    return AutoModelForCausalLM.from_config(config, dtype=torch_dtype(dtype))

@@ -46,6 +46,7 @@ def train(arguments: list[str]) -> None:
 def fit(run, folder: Path) -> None:
     """Measures, trains from the last checkpoint on, measures again and writes the adapter."""
     from finetune.adapter_folder import round_lora
+    from finetune.keep import keep
     from finetune.precision import slow_here
 
     checkpoint = run.claim()
@@ -60,7 +61,7 @@ def fit(run, folder: Path) -> None:
     before = run.measure(trainer)
     trainer.train_from(checkpoint)
     trainer.refuse_broken_weights()
-    kept = run.keep(trainer)
+    kept = keep(trainer, run.config.recipe.keep)
     round_lora(trainer.model)
     trainer.unshard()
     after = run.measure(trainer)

@@ -20,7 +20,7 @@ from finetune.choosing import RECIPES
 from finetune.config import parse
 from finetune.memory import BAND, GB, LAYER_PARTS, SHAPES, Setting, Shape, layer_bytes, predict, shape_of
 from finetune.memory_advice import advised, changes, check_memory, free_memory, setting_of
-from finetune.memory_table import measure, measured, render
+from finetune.memory_table import command, measure, measured, render
 from finetune.setup import load_run
 from finetune.train import main
 
@@ -149,6 +149,11 @@ def test_a_real_run_peaks_within_the_band(smollm2, reef, tmp_path):
     predicted = predict(Shape(**row["shape"]), Setting(**row["setting"])).peak
     assert predicted == pytest.approx(row["measured"], rel=BAND)
     assert row["measured"] > 1 * GB  # more than Python and torch, or nothing was measured
+
+
+def test_a_run_without_a_formula_is_not_measured(smollm2, reef, tmp_path):
+    with pytest.raises(InputError, match="no formula for such layers"):
+        command(["--run", *flags(smollm2.location, reef, tmp_path / "out"), "--load_in_8bit", "true"])
 
 
 def test_the_shipped_recipe_for_a_small_gpu_fits_8_gb_even_where_the_prediction_is_too_low_by_its_band():

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from data_prep.errors import InputError
 from finetune import precision
 from finetune.config import parse
+from finetune.setup import load_run
 
 KINDS = {
     "AVX2": ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False}, "float32"),
@@ -36,6 +38,13 @@ def test_a_recipe_without_a_precision_takes_the_quick_one(quick, reef):
     assert config.model.dtype == quick and config.training.bf16 == (quick == "bfloat16")
     assert config.given["dtype"] == quick  # travels with the adapter, and another precision is another recipe
     assert parse([*flags, "--bf16", "false"]).given.get("dtype") is None
+
+
+def test_random_weights_are_of_a_precision_that_is_known(tiny_qwen3, reef):
+    flags = {"model_name_or_path": tiny_qwen3, "dataset": reef, "random_init": "true", "dtype": "auto", "bf16": "false"}
+    run = load_run(parse([str(part) for key, value in flags.items() for part in (f"--{key}", value)]))
+    with pytest.raises(InputError, match="dtype 'auto': unknown"):
+        run.model()
 
 
 def test_own_sprites_are_trained_in_the_quick_one(quick, tmp_path):

@@ -1,8 +1,15 @@
 """The chart of a killed run: what it says of two runs is so, and its command makes them."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 from data_prep.errors import InputError
+from finetune import resume_trial
+from finetune.adapter_folder import LOG
+from finetune.checkpoints import seal
 from finetune.resume_trial import Trial, chart, main, trial
 
 
@@ -23,6 +30,21 @@ def test_it_tells_the_largest_difference_of_either_part():
 def test_a_run_that_fails_or_ends_too_soon_says_why(tmp_path):
     with pytest.raises(InputError, match="unknown key 'lora_rr'"):
         trial(["--lora_rr", "1"], 1, tmp_path)
+
+
+def test_a_kill_after_the_last_checkpoint_leaves_nothing_to_compare(tmp_path, monkeypatch):
+    def start(flags, out):
+        (out / "adapter").mkdir(parents=True, exist_ok=True)
+        (out / "adapter" / "adapter_model.safetensors").touch()
+        (out / LOG).write_text("".join(json.dumps(row) + "\n" for row in rows(1, 2)))
+        (out / "checkpoint-2").mkdir(exist_ok=True)
+        (out / "checkpoint-2" / "weights").touch()
+        seal(out / "checkpoint-2")
+        return subprocess.Popen([sys.executable, "-c", ""])
+
+    monkeypatch.setattr(resume_trial, "_start", start)
+    with pytest.raises(InputError, match="--kill-at 2: no step was left to take"):
+        trial([], 2, tmp_path)
 
 
 @pytest.mark.slow
