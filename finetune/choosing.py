@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from data_prep.errors import InputError
-from finetune.memory import BAND, GB, RUNTIME, Setting, Shape, predict, shape_of
+from finetune.memory import BAND, GB, Setting, Shape, needs, predict, shape_of
 from finetune.own_sprites import sprites_to_see
 from finetune.precision import cpu_attention, quick_dtype
 
@@ -108,10 +108,14 @@ def choose(device: str, free: float, side: int, base: str | None = None) -> Choi
     """
     tried = []
     for name, recipe, shape in _candidates(device, base):
-        setting = fitting(shape, _setting(recipe, device, side), free)
-        if setting is not None:
-            return Choice(name, recipe, setting, _why(name, shape, setting, free, base is not None))
-        least = predict(shape, replace(_setting(recipe, device, side), batch=1, checkpointing=True)).peak / GB
+        setting, why = _setting(recipe, device, side), _why(name, device, base is not None)
+        if shape is None:
+            unknown = "its memory cannot be predicted, so one sprite at once"
+            return Choice(name, recipe, replace(setting, batch=1), f"{why}; {unknown}")
+        fitted = fitting(shape, setting, free)
+        if fitted is not None:
+            return Choice(name, recipe, fitted, f"{why}; {_room(shape, fitted, free)}")
+        least = predict(shape, replace(setting, batch=1, checkpointing=True)).peak / GB
         tried.append(f"{name} takes {least:.1f} GB")
     raise InputError(
         f"{free / GB:.1f} GB of memory are free, and {' and '.join(tried)} at the least; close programs or take a smaller --size"
@@ -142,15 +146,20 @@ def _setting(recipe: str, device: str, side: int) -> Setting:
     keys = yaml.safe_load((RECIPES / recipe).read_text())
     tokens = PROMPT + side * (side + 1) + 20
     quick = quick_dtype(device)
-    attention, plain = cpu_attention(quick, side) if device == "cpu" else "sdpa", "bf16" if quick == "bfloat16" else "fp32"
-    stored = {"precision": "nf4", "nested": True} if keys.get("load_in_4bit") else {"precision": plain}
-    return Setting(SPRITES_A_STEP[device], tokens, keys["lora_r"], attention=attention, device=device, **stored)
+    quantised = bool(keys.get("load_in_4bit"))
+    return Setting(
+        SPRITES_A_STEP[device],
+        tokens,
+        keys["lora_r"],
+        precision="nf4" if quantised else "bf16" if quick == "bfloat16" else "fp32",
+        nested=quantised,
+        attention=cpu_attention(quick, side) if device == "cpu" else "sdpa",
+        device=device,
+    )
 
 
-def fitting(shape: Shape | None, setting: Setting, free: float) -> Setting | None:
-    """The largest batch that fits with its band of error, at last with checkpointing; of an unknown shape a batch of 1."""
-    if shape is None:
-        return replace(setting, batch=1)
+def fitting(shape: Shape, setting: Setting, free: float) -> Setting | None:
+    """The largest batch that fits with its band of error, at last with checkpointing."""
     for checkpointing in (False, True):
         batch = setting.batch
         while batch:
@@ -161,21 +170,16 @@ def fitting(shape: Shape | None, setting: Setting, free: float) -> Setting | Non
     return None
 
 
-def needs(shape: Shape, setting: Setting) -> float:
-    """Bytes beside what this process has taken already."""
-    return predict(shape, setting).peak - RUNTIME[setting.device]
-
-
-def _why(name: str, shape: Shape | None, setting: Setting, free: float, asked: bool) -> str:
+def _why(name: str, device: str, asked: bool) -> str:
     if asked:
-        reason = f"{name}, as you asked"
-    elif setting.device == "cpu":
-        reason = f"{name}, the packaged small model: there is no GPU here, and a step of a larger one takes minutes"
-    else:
-        reason = f"{name}: the largest model whose recipe fits this GPU"
-    if shape is None:
-        return f"{reason}; its memory cannot be predicted, so one sprite at once"
+        return f"{name}, as you asked"
+    if device == "cpu":
+        return f"{name}, the packaged small model: there is no GPU here, and a step of a larger one takes minutes"
+    return f"{name}: the largest model whose recipe fits this GPU"
+
+
+def _room(shape: Shape, setting: Setting, free: float) -> str:
     light = ", with activation checkpointing" if setting.checkpointing else ""
     many = "one sprite" if setting.batch == 1 else f"{setting.batch} sprites"
     room = f"about {needs(shape, setting) / GB:.1f} GB of the {free / GB:.1f} GB that are free"
-    return f"{reason}; {many} at once{light} need{'s' if setting.batch == 1 else ''} {room}"
+    return f"{many} at once{light} need{'s' if setting.batch == 1 else ''} {room}"

@@ -168,6 +168,11 @@ def predict(shape: Shape, setting: Setting) -> Memory:
     return Memory(RUNTIME[setting.device], *parts, measuring)
 
 
+def needs(shape: Shape, setting: Setting) -> float:
+    """Bytes beside what a process has taken before it loads a model."""
+    return predict(shape, setting).peak - RUNTIME[setting.device]
+
+
 def _weights(shape: Shape, setting: Setting) -> float:
     if setting.precision != "nf4":
         return setting.value * (shape.in_layers + shape.in_embeddings)

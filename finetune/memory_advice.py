@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_prep.errors import InputError
-from finetune.memory import BAND, GB, LAYER_PARTS, RUNTIME, Setting, Shape, predict, shape_of
+from finetune.memory import BAND, GB, LAYER_PARTS, Setting, Shape, needs, shape_of
 
 GROUPS = (  # files of the control groups, version 2 and 1: what is allowed, what is taken
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -90,20 +90,19 @@ def changes(setting: Setting) -> Iterator[tuple[str, Setting]]:
         setting = replace(setting, batch=setting.batch // 2)
         yield f"per_device_train_batch_size {setting.batch} and gradient_accumulation_steps {steps} times as high", setting
     said = "per_device_train_batch_size 1"
-    for key, changed in (
-        ("activation_checkpointing true", {"checkpointing": True}),
-        ("lora_r 8", {"rank": min(setting.rank, 8)}),
-        ("load_in_4bit true", {"precision": "nf4"}),
-    ):
-        if replace(setting, **changed) != setting:
-            setting, said = replace(setting, **changed), f"{said}, {key}"
+    lighter = replace(setting, checkpointing=True)
+    smaller = replace(lighter, rank=min(setting.rank, 8))
+    quantised = replace(smaller, precision="nf4")
+    for key, changed in (("activation_checkpointing true", lighter), ("lora_r 8", smaller), ("load_in_4bit true", quantised)):
+        if changed != setting:
+            setting, said = changed, f"{said}, {key}"
             yield said, setting
 
 
 def advice(shape: Shape, setting: Setting, free: float) -> str:
     """The mildest change with which the run fits in `free` bytes beside this process, in words."""
     for said, changed in changes(setting):
-        needed = predict(shape, changed).peak - RUNTIME[setting.device]
+        needed = needs(shape, changed)
         if needed <= free:
             return f"set {said} (about {needed / GB:.1f} GB)"
     return "take a smaller base model or smaller sprites"
@@ -119,7 +118,7 @@ def check_memory(run, say=print, free: float | None = None) -> None:
     if shape is None or setting is None:
         return
     free = free_memory(setting.device) if free is None else free
-    needed = (predict(shape, setting).peak - RUNTIME[setting.device]) * _sharers(setting.device)
+    needed = needs(shape, setting) * _sharers(setting.device)
     where = "GPU memory" if setting.device == "cuda" else "memory"
     told = f"training takes about {needed / GB:.1f} GB of {where} and {free / GB:.1f} GB are free"
     if needed * (1 - BAND) > free:
@@ -140,24 +139,14 @@ def advised(run):
 
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+    except (MemoryError, RuntimeError) as error:
+        # torch's allocator on a CPU raises a plain RuntimeError
+        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)):
             raise
         shape, setting = shape_of(run.base.location, run.base.hub_id), setting_of(run)
-        known = shape is not None and setting is not None
-        # it did not fit, so what it was predicted to take is more than there is
-        what = (
-            advice(shape, setting, 0.8 * (predict(shape, setting).peak - RUNTIME[setting.device]))
-            if known
-            else ("lower per_device_train_batch_size, or set activation_checkpointing true or load_in_4bit true")
-        )
+        what = "lower per_device_train_batch_size, or set activation_checkpointing true or load_in_4bit true"
+        if shape is not None and setting is not None:  # it did not fit: what it was predicted to take is more than there is
+            what = advice(shape, setting, 0.8 * needs(shape, setting))
         raise InputError(
             f"out of memory while training; {what}; checkpoints stay, but another recipe needs another output_dir"
         ) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is torch's or Python's lack of memory; torch's allocator on a CPU raises a plain RuntimeError."""
-    import torch
-
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
