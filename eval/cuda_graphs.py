@@ -6,14 +6,15 @@ step with as many new tokens is the same work at the same addresses: one graph f
 row with what stands before it, one with all guesses. On a CPU the same steps run without graphs, which is what tests compare.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from transformers.cache_utils import DynamicLayer
 
-from eval.kv_cache import grouped
+from eval.kv_cache import states_of
 
 ROOM_STEP = 64  # buffers are this much longer at a time, so that captions of other lengths find the same graphs
 _KEPT: WeakKeyDictionary = WeakKeyDictionary()  # model → its last decoder; a batch of another shape takes its place
@@ -55,7 +56,7 @@ class _FixedLayer(DynamicLayer):
 class FixedDecoder:
     """Decoding steps of `batch` sequences with room for `room` tokens each."""
 
-    causal: Any  # PreTrainedModel
+    causal: Callable[[], Any]  # a weak reference to the PreTrainedModel, which else would never be freed
     batch: int
     room: int
     places: torch.Tensor | None = None  # of the step that runs
@@ -101,15 +102,7 @@ class FixedDecoder:
 
     def _forward(self, step: _Step) -> torch.Tensor:
         self.places = step.places
-        with grouped(self.causal):
-            out = self.causal.base_model(
-                input_ids=step.ids,
-                attention_mask=step.mask,
-                position_ids=step.positions,
-                past_key_values=self.cache,
-                use_cache=True,
-            )
-        return out.last_hidden_state
+        return states_of(self.causal(), step.ids, step.mask, step.positions, self.cache)
 
     def _capture(self, step: _Step) -> None:
         """Records the step, after runs on the side that let libraries choose their kernels."""
@@ -130,7 +123,7 @@ def decoder_for(causal, batch: int, room: int) -> FixedDecoder:
     address = next(causal.parameters()).data_ptr()
     kept = _KEPT.get(causal)
     if kept is None or (kept.batch, kept.room, kept.address) != (batch, room, address):
-        kept = _KEPT[causal] = FixedDecoder(causal, batch, room, address=address)
+        kept = _KEPT[causal] = FixedDecoder(ref(causal), batch, room, address=address)
     return kept
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 
 from data_prep.errors import InputError
-from eval.cuda_graphs import decoder_for, use_graphs
-from eval.kv_cache import can_go_back, drop_last, grouped, with_room
+from eval.cuda_graphs import FixedDecoder, decoder_for, use_graphs
+from eval.kv_cache import can_go_back, drop_last, states_of, with_room
 from eval.speculation import GUESSES, guess
 from finetune.cell_tokens import Schedule
 from finetune.likelihood import causal_model
@@ -81,13 +81,14 @@ class _Cursor:
     Each prompt is computed once, however many sequences begin with it. room: how many tokens a sequence will have at most.
     """
 
-    def __init__(self, causal, prompts: Sequence[Sequence[int]], room: int):
-        from transformers import DynamicCache
+    states: torch.Tensor  # (B, n, d) behind the tokens that were fed last
 
+    def __init__(self, causal, prompts: Sequence[Sequence[int]], room: int):
         self.causal, self.device = causal, causal.get_output_embeddings().weight.device
         different = list(dict.fromkeys(map(tuple, prompts)))
         longest = max(map(len, different))
-        self.length, self.cache, self.fixed = 0, DynamicCache(config=causal.config), None
+        self.length, self.cache = 0, DynamicCache(config=causal.config)
+        self.fixed: FixedDecoder | None = None
         self.padding = torch.tensor([longest - len(one) for one in different], device=self.device)  # (B,) tokens
         self.padded = len(set(map(len, different))) > 1
         self.feed(torch.tensor([[0] * (longest - len(one)) + list(one) for one in different], device=self.device))
@@ -113,11 +114,7 @@ class _Cursor:
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         places = torch.arange(self.length - ids.shape[1], self.length, device=self.device)
         positions = (places - self.padding[:, None]).clamp(min=0)
-        with grouped(self.causal):
-            out = self.causal.base_model(
-                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache, use_cache=True
-            )
-        return out.last_hidden_state
+        return states_of(self.causal, ids, mask, positions, self.cache)
 
     def drop(self, tokens: int) -> None:
         """Forgets the last so many tokens."""
@@ -148,12 +145,13 @@ def draw_grids(
     """
     causal = causal_model(model)
     rows = causal.get_output_embeddings().weight[torch.as_tensor(schedule.symbol_ids)]  # (entries, d)
-    noise = np.stack([gumbel_noise(*key, len(schedule.pixels), len(rows)) for key in keys])
-    noise = torch.from_numpy(noise).to(rows.device)
+    keyed = np.stack([gumbel_noise(*key, len(schedule.pixels), len(rows)) for key in keys])
+    noise = torch.from_numpy(keyed).to(rows.device)
     shares = [(number, 1.0) for number in range(len(keys))] if shares is None else shares
     owners = torch.tensor([drawing for drawing, _ in shares], device=rows.device)
     weights = torch.tensor([weight for _, weight in shares], device=rows.device)
-    grids, cursor, fed = _Grids(schedule, given, len(keys), rows.device), None, 0
+    grids, fed = _Grids(schedule, given, len(keys), rows.device), 0
+    cursor: _Cursor | None = None
     guesses = GUESSES if len(keys) == 1 and can_go_back(causal.config) else 0
     while len(grids.free):
         numbers, places = grids.free[: guesses + 1], schedule.pixels[grids.free[: guesses + 1]]
@@ -170,10 +168,11 @@ def draw_grids(
             beyond = torch.arange(len(rows))[None] >= torch.tensor(entries)[:, None]  # (B, entries)
             logits = logits.masked_fill(beyond[:, None].to(logits.device), -torch.inf)
         drawn = grids.take(numbers, choose(logits, noise[:, numbers], sampling))
-        fed = schedule.pixels[drawn[-1]]
-        cursor.drop(int(places[-1] - fed))  # what was fed behind a wrong guess
-        for row in grids.ended_rows(drawn) if sampling.on_row else ():
-            sampling.on_row(keys, row, _entries(grids.entries[:, row * schedule.width : (row + 1) * schedule.width]))
+        fed = int(schedule.pixels[drawn[-1]])
+        cursor.drop(int(places[-1]) - fed)  # what was fed behind a wrong guess
+        if sampling.on_row is not None:
+            for row in grids.ended_rows(drawn):
+                sampling.on_row(keys, row, _entries(grids.entries[:, row * schedule.width : (row + 1) * schedule.width]))
     return _entries(grids.entries.view(-1, schedule.height, schedule.width))
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -53,8 +53,6 @@ def with_room(cache, sequences: torch.Tensor, room: int) -> None:
 
 def can_go_back(config) -> bool:
     """Whether `drop_last` works for a model's cache: a layer with a sliding window has forgotten what went before."""
-    from transformers import DynamicCache
-
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
 
 
@@ -101,3 +99,10 @@ def grouped(causal) -> Iterator[None]:
         yield
     finally:
         causal.config._attn_implementation = before
+
+
+def states_of(causal, ids: torch.Tensor, mask: torch.Tensor | None, positions: torch.Tensor, cache) -> torch.Tensor:
+    """(B, n, d) last states of (B, n) ids at these positions behind a cache, which takes them up. mask: as the model takes it."""
+    with grouped(causal):
+        out = causal.base_model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
+    return out.last_hidden_state

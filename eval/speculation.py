@@ -8,12 +8,12 @@ Y. Leviathan et al., 'Fast Inference from Transformers via Speculative Decoding'
 LOCO-I (M. Weinberger et al., 2000) without its arithmetic, since palette entries have no order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 GUESSES = 7  # pixels guessed at a time; more are seldom all right, and a step's price grows
 
 
-def guess(pixels: list[int], numbers: Sequence[int], width: int) -> list[int]:
+def guess(pixels: list[int], numbers: Collection[int], width: int) -> list[int]:
     """Entries for the pixels of these numbers (raster order), each from its neighbours, guessed ones included.
 
     pixels: the entries of the drawing as far as they are known. Where left and above left are equal, the row repeats the one

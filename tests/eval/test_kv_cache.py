@@ -1,5 +1,7 @@
 """The quick decoding step computes what the stock model computes, and a drawing does not depend on its batch."""
 
+import gc
+import weakref
 from copy import deepcopy
 
 import numpy as np
@@ -77,6 +79,16 @@ def test_the_buffers_of_fixed_steps_are_kept_for_the_next_batch_of_their_shape(m
         draw_grids(model, prompts, schedule, [(1, i) for i in range(len(captions))], Sampling())
         seen.append(decoder_for(model, len(captions), max(map(len, prompts)) + len(schedule.ids)))
     assert seen[0] is seen[1] is not seen[2]
+
+
+def test_a_model_that_is_dropped_is_freed_with_its_fixed_steps(model, tokens, monkeypatch):
+    monkeypatch.setattr(decoding, "use_graphs", lambda device: True)
+    own = deepcopy(model)
+    draw_grids(own, [[5, 6, 7]], tokens.schedule(REEF, 4, 4), [(1, 0)], Sampling())
+    dropped = weakref.ref(own)
+    del own
+    gc.collect()
+    assert dropped() is None
 
 
 @pytest.mark.parametrize("guesses", [0, 7])
