@@ -47,7 +47,7 @@ class GenerateRecipe:
             rivals.check(name, what)
         for key in ("prompts", "unconstrained", "likelihoods", "seed", "batch_size"):
             value, least = getattr(self, key), key in ("prompts", "batch_size")
-            if not isinstance(value, int) or value < least:
+            if type(value) is not int or value < least:
                 raise InputError(f"recipe: {key} is {value!r}; it takes a whole number from {int(least)}")
         for key, most in (("temperature", 10), ("top_p", 1)):
             value = getattr(self, key)

@@ -169,6 +169,7 @@ def test_score_and_report_through_the_command(run, capsys):
         (GOOD | {"generators": ["a"]}, "generator"),
         (GOOD | {"generators": {"a": {"weights": "x"}}}, "generator 'a'"),
         (GOOD | {"prompts": 0}, "prompts"),
+        (GOOD | {"prompts": True}, "prompts"),
         (GOOD | {"roles": {"base": "b"}}, "roles"),
         (GOOD, "nowhere"),
     ],
