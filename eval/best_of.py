@@ -17,11 +17,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from data_prep import grid_text
 from data_prep.augment import flipped, hue_shifted
 from data_prep.errors import InputError
 from data_prep.sprite import Sprite
-from eval.generators import GRAMMAR, Drawing, Generator, Request, drawn
+from eval.generators import GRAMMAR, Around, Drawing, Generator, Request
+from eval.metrics.critics import Critic
 from eval.prompting import said
 
 STEP = 2**20  # candidate j of drawing i has the noise of drawing i + j·2^20; candidate 0 is the plain drawing
@@ -32,19 +32,19 @@ HUE_TURN = 3  # ramps to go on by, about a third of the colour circle
 _LOWEST = 1e-9  # of guide.score, before its logarithm
 
 
-class BestOf:
+class BestOf(Around):
     """The best of n candidates of a generator. guide: a critic, or None to go by likelihoods and by empty and flat alone.
 
-    A size that the guide was not taught is chosen without it. Raises InputError for n outside 1…64, and for a generator
-    that has no likelihoods.
+    A size that the guide was not taught is chosen without it. Likelihoods are the generator's own: choosing gives none. Raises
+    InputError for n outside 1…64, and for a generator that has no likelihoods.
     """
 
-    def __init__(self, generator: Generator, n: int, guide=None):
+    def __init__(self, generator: Generator, n: int, guide: Critic | None = None):
+        super().__init__(generator)
         if not 1 <= n <= MAX_CANDIDATES:
             raise InputError(f"best of {n}: it takes 1 to {MAX_CANDIDATES} candidates")
         list(generator.likelihoods([], []))  # raises where there are none, before anything is drawn
-        self.generator, self.n, self.guide = generator, n, guide
-        self.palette, self.facts = generator.palette, generator.facts
+        self.n, self.guide = n, guide
 
     @property
     def name(self) -> str:
@@ -52,7 +52,7 @@ class BestOf:
 
     def refuse(self, request: Request) -> None:
         """Raises InputError for what the generator refuses, and for a second caption: the score knows one."""
-        self.generator.refuse(request)
+        super().refuse(request)
         if request.mixed_with is not None:
             raise InputError("best of n: scores one caption; leave the second one out")
         if not 0 <= request.index < STEP:
@@ -86,20 +86,17 @@ class BestOf:
 
     def ranks(self, requests: Sequence[Request], texts: Sequence[str]) -> list[tuple]:
         """Of each text (drawing, neither empty nor flat, a sprite to the guide, score): the largest is the best."""
-        read = [
-            grid_text.read(text, {r.palette.name: r.palette}, (r.height, r.width))
-            for r, text in zip(requests, texts, strict=True)
-        ]
-        places = [
-            place for place, (r, found) in enumerate(zip(requests, read, strict=True))
-            if isinstance(found, Sprite) and found.palette == r.palette
-        ]  # fmt: skip
-        sprites, asked = [read[place] for place in places], [requests[place] for place in places]
-        ranks: list[tuple] = [(False, False, False, 0.0)] * len(texts)
+        drawn = {
+            place: found
+            for place, (request, text) in enumerate(zip(requests, texts, strict=True))
+            if isinstance(found := request.read(text), Sprite) and found.palette == request.palette
+        }
+        sprites, asked = list(drawn.values()), [requests[place] for place in drawn]
+        ranks = [(False, False, False, 0.0)] * len(texts)
         sure, fit = self._guided(asked, sprites)
         scores = self.gains(asked, sprites) + np.log(np.maximum(fit, _LOWEST))
-        for row, place in enumerate(places):
-            ranks[place] = (True, not is_bare(sprites[row].grid), bool(sure[row]), float(scores[row]))
+        for row, (place, sprite) in enumerate(drawn.items()):
+            ranks[place] = (True, not is_bare(sprite.grid), bool(sure[row]), float(scores[row]))
         return ranks
 
     def gains(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> np.ndarray:
@@ -120,19 +117,14 @@ class BestOf:
     def _guided(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> tuple[np.ndarray, np.ndarray]:
         """(N,) bool: a sprite to the guide; (N,) its score. True and 1 where it was not taught the size."""
         sure, fit = np.ones(len(sprites), bool), np.ones(len(sprites))
-        known = [i for i, s in enumerate(sprites) if self.guide is not None and self.guide.fits(s.height, s.width)]
+        if self.guide is None:
+            return sure, fit
+        known = [i for i, s in enumerate(sprites) if self.guide.fits(s.height, s.width)]
         if known:
             judged = [sprites[i] for i in known]
             sure[known] = self.guide.quality(judged) >= 0.5
             fit[known] = self.guide.score(judged, [said(requests[i].caption).get("category", "") for i in known])
         return sure, fit
-
-    def likelihoods(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> Iterator:
-        """Those of the generator itself: choosing among drawings gives none of its own."""
-        return self.generator.likelihoods(requests, sprites)
-
-    def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
-        return drawn(self, caption, n, seed, size, sampling)
 
 
 def is_bare(grid: np.ndarray) -> bool:

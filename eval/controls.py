@@ -28,12 +28,11 @@ _SPECKS = (4, 9)  # 4 to 8
 GridControl = Callable[[np.ndarray, Palette, np.random.Generator], np.ndarray]
 
 
-def main_entries(grid: np.ndarray, entries: int, count: int = 2) -> np.ndarray:
-    """The `count` most frequent opaque entries of an (H, W) index grid, filled up with the palette's first ones."""
+def main_entries(grid: np.ndarray, entries: int) -> np.ndarray:
+    """The two most frequent opaque entries of an (H, W) index grid, filled up with the palette's first ones."""
     frequency = np.bincount(grid.ravel(), minlength=entries).astype(np.int64)
     frequency[0] = -1
-    order = np.argsort(-frequency, kind="stable")[:count]
-    return np.resize(order, count).astype(np.uint8)
+    return np.argsort(-frequency, kind="stable")[:2].astype(np.uint8)
 
 
 def noise(grid: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.ndarray:
@@ -118,7 +117,8 @@ def shaded_disc(grid: np.ndarray, palette: Palette, rng: np.random.Generator) ->
     ramp, places = shading(grid, palette), np.indices(grid.shape)
     axes = max(1.5, (np.count_nonzero(grid) / np.pi) ** 0.5) * rng.uniform(0.75, 1.33) ** np.array([1, -1])
     centre = (np.array(grid.shape) - 1) / 2 + rng.uniform(-1, 1, 2)
-    away = np.hypot(*((place - middle) / axis for place, middle, axis in zip(places, centre, axes, strict=True)))
+    down, across = ((place - middle) / axis for place, middle, axis in zip(places, centre, axes, strict=True))
+    away = np.hypot(down, across)
     bands = rng.integers(*_BANDS)
     band = np.clip((1 - away) * bands, 0, bands - 1).astype(int)  # 0 at the edge
     disc = np.where(away <= 1, ramp[np.linspace(min(1, len(ramp) - 1), len(ramp) - 1, bands).round().astype(int)][band], 0)
@@ -126,7 +126,7 @@ def shaded_disc(grid: np.ndarray, palette: Palette, rng: np.random.Generator) ->
     core = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
     disc[(away <= 1) & ~core] = ramp[0]
     near = np.flatnonzero(away <= 1.2)
-    specks = rng.choice(near, min(len(near), rng.integers(*_SPECKS)), replace=False)
+    specks = rng.choice(near, min(len(near), int(rng.integers(*_SPECKS))), replace=False)
     disc.ravel()[specks] = rng.choice(ramp, len(specks))
     return disc.astype(np.uint8)
 
@@ -215,6 +215,6 @@ def all_controls(
     for name in GRID_CONTROLS:
         for index, sprite in enumerate(held_out):
             yield name, "degenerate", index, degenerate(name, sprite, seed, index)
-    for index, sprite in enumerate(another_subject(held_out)):
-        if sprite is not None:
-            yield ANOTHER_SUBJECT, "degenerate", index, sprite
+    for index, other in enumerate(another_subject(held_out)):
+        if other is not None:
+            yield ANOTHER_SUBJECT, "degenerate", index, other

@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +24,15 @@ from data_prep.errors import InputError
 from data_prep.grid_text import FREE
 from data_prep.palette import Palette, named
 from data_prep.sprite import Sprite
+from eval.generators import LanguageModel, Request, sprites_of
 from eval.order import MODELS, Order, settled
 from eval.pictures import own_pixels, read_mask, read_picture, read_png, write_grid, write_png
 from eval.redraw import find_model, written
 from eval.reference import closeness, in_colours_of, in_prompt, in_words
 from eval.sheet import check_sheet, write_sheet
 from eval.transfer import locked
+from finetune.adapter_folder import FACTS, AdapterFacts
+from finetune.base_models import file_sha256, resolve
 from finetune.quiet import quick_imports
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -63,8 +66,6 @@ def draw_files(options) -> None:
 
 def load_model(options):
     """The generator of `--endpoint`, of `--transformer`, or of `--adapter` and `--base`; by default the newest adapter here."""
-    from eval.generators import LanguageModel
-
     if getattr(options, "endpoint", None) is not None:
         from eval.endpoint import Endpoint
 
@@ -82,8 +83,6 @@ def load_model(options):
 
 def newest_adapter(*folders: Path) -> Path:
     """The adapter that was written last below the first of these folders that has one that draws captions in its palette."""
-    from finetune.adapter_folder import FACTS, AdapterFacts
-
     for folder in folders:
         for path in sorted(folder.glob(f"**/[!.]*/{FACTS}"), key=lambda path: path.stat().st_mtime, reverse=True):
             if "draw" in AdapterFacts.load(path.parent).tasks:
@@ -125,8 +124,6 @@ def forced(model, size: tuple[int, int] | None, palette: Palette | None):
 
 def model_told(options, model) -> dict:
     """What the text chunks say of the model: names and hashes, never a path."""
-    from finetune.base_models import file_sha256, resolve
-
     if options.endpoint is not None:
         return {"endpoint": model.name.partition(" at ")[0]}  # not the host
     if options.transformer is not None:
@@ -155,14 +152,12 @@ def _choosing(model, candidates: int):
 
 def _requests(model, order: Order, options) -> tuple[list, dict]:
     """One request a drawing, alike but for their indices, and what the chunks say of given pixels and of force."""
-    from eval.generators import Request
-
     palette = model.palette or named("reef64")
     height, width = order.size or (model.facts.sizes[0] if model.facts else (16, 16))
     given, told = order.given, {}
     if options.continue_from is not None:
         given, told["continued"] = _standing(options, palette)
-    elif given is not None and order.task == "draw":
+    elif order.how is not None and given is not None and order.task == "draw":
         told["continued"] = order.how.get("continued", "")
     if given is not None:
         height, width = given.shape
@@ -204,8 +199,6 @@ def _standing(options, palette: Palette) -> tuple[np.ndarray, str]:
 
 def _drawn(model, requests: Sequence, order: Order, sampling, source: str) -> Iterator[tuple[int, Sprite, range]]:
     """(index, sprite, indices of its batch). Batches are the same whenever the same indices are asked for."""
-    from eval.generators import sprites_of
-
     size = len(requests) if order.together else BATCH
     for request in requests:
         model.refuse(request)
@@ -236,18 +229,18 @@ def _write(order: Order, drawings: Sequence[tuple[Sprite, Sprite, dict]]) -> Non
             if order.sheet:
                 drafts.append(drafts[0].with_suffix(".json"))
                 told = {**drawings[0][2], "caption": order.caption, "sheet": len(drawings), "generator": drawings[0][1].source}
-                write_sheet(*drafts, order.out.name, [sprite for _, sprite, _ in drawings], order.scale, told)
-            else:
+                sprites = [sprite for _, sprite, _ in drawings]
+                write_sheet(drafts[0], drafts[1], order.out.name, sprites, order.scale, told)
+            elif order.out.suffix.lower() == ".png":
                 for draft, (_, sprite, told) in zip(drafts, drawings, strict=True):
-                    _writer(draft)(draft, sprite, order.scale, told)
+                    write_png(draft, sprite, order.scale, told)
+            else:
+                for draft, (_, sprite, _) in zip(drafts, drawings, strict=True):
+                    write_grid(draft, sprite)
             for draft in drafts:
                 os.replace(draft, order.out.parent / draft.name)
     except OSError as error:
         raise InputError(f"--out {order.out}: cannot be written: {error.strerror or error}") from error
-
-
-def _writer(file: Path) -> Callable:
-    return write_png if file.suffix.lower() == ".png" else lambda file, sprite, scale, told: write_grid(file, sprite)
 
 
 def _report(order: Order, drawings: Sequence[tuple[Sprite, Sprite, dict]], as_json: bool) -> None:
@@ -262,16 +255,16 @@ def _report(order: Order, drawings: Sequence[tuple[Sprite, Sprite, dict]], as_js
             print(file, flush=True)
         if found and not as_json:
             print(f"{file.name}, {told['index']}: {in_words(found)}", file=sys.stderr)
-    if order.together is not None:
-        print(_compared(order, drawings[0][1]), file=sys.stderr)
+    if order.how is not None and order.together is not None:
+        print(_compared(order.how.file, drawings[0][1]), file=sys.stderr)
 
 
-def _compared(order: Order, sprite: Sprite) -> str:
-    old = own_pixels(read_picture(order.how.file))
+def _compared(file: Path, sprite: Sprite) -> str:
+    old = own_pixels(read_picture(file))
     if old.shape != sprite.rgba().shape:
-        return f"not of the size of {order.how.file.name}"
+        return f"not of the size of {file.name}"
     differ = int((old != sprite.rgba()).any(-1).sum())
     if not differ:
-        return f"the same pixels as {order.how.file.name}"
+        return f"the same pixels as {file.name}"
     why = "another model, machine or version draws otherwise, or the picture was edited"
-    return f"{differ} pixels differ from {order.how.file.name}: {why}"
+    return f"{differ} pixels differ from {file.name}: {why}"

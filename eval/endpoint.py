@@ -24,9 +24,9 @@ import anyio
 import numpy as np
 from anyio.from_thread import start_blocking_portal
 
-from data_prep import grid_text
 from data_prep.captions import palette_words
 from data_prep.errors import InputError
+from data_prep.grid_text import GridError, encode
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from eval.generators import GRAMMAR, SPARE_TOKENS, UNCONSTRAINED, Drawing, Request, check_request, drawn
@@ -35,7 +35,7 @@ from eval.json_client import KEY, JsonClient
 
 LLAMA_CPP, VLLM, OLLAMA, OTHER = "llamacpp", "vllm", "library", "other"  # the first three: `owned_by` in /v1/models
 _THOUGHTLESS = {"chat_template_kwargs": {"enable_thinking": False}}
-_NOT_THINKING = {LLAMA_CPP: _THOUGHTLESS, VLLM: _THOUGHTLESS, OLLAMA: {"reasoning_effort": "none"}}
+_NOT_THINKING: dict[str, dict] = {LLAMA_CPP: _THOUGHTLESS, VLLM: _THOUGHTLESS, OLLAMA: {"reasoning_effort": "none"}}
 _SPECIAL = re.compile(r"<(?=[^<>\s]{1,64}>)|\[(?=/?[A-Z_]{2,40}\])")  # how special tokens begin: <|im_end|>, </s>, [INST]
 
 
@@ -135,16 +135,18 @@ class Endpoint:
         text, cut = self._text(answer)
         if mode == GRAMMAR:
             text = compact(text)
-            read = grid_text.read(text, {request.palette.name: request.palette}, (request.height, request.width))
+            read = request.read(text)
             if isinstance(read, Sprite) and read.palette != request.palette:  # its entries would be other colours
-                read = f"its palette is {palette_words(read.palette)[:80]!r}, not {palette_words(request.palette)[:80]!r}"
-            if not isinstance(read, Sprite):
+                own, asked = (palette_words(palette)[:80] for palette in (read.palette, request.palette))
+                read = GridError(f"its palette is {own!r}, not {asked!r}")
+            if isinstance(read, GridError):
                 why = "it was cut off: give the server more context" if cut else "draw without the grammar, or update the server"
                 raise InputError(f"{self.url}: the answer does not keep to the grammar ({read}); {why}")
         used = answer.get("usage")
         tokens = used.get("completion_tokens") if isinstance(used, dict) else None
-        counted = isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= 0
-        return Drawing(text, seconds, tokens if counted else len(text))
+        if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
+            tokens = len(text)
+        return Drawing(text, seconds, tokens)
 
     def body(self, request: Request, chosen: dict, mode: str) -> dict:
         """What /chat/completions is sent. chosen: the sampling, in the server's words."""
@@ -232,7 +234,7 @@ def server_seed(seed: int, index: int) -> int:
 def most_bytes(palette: Palette, height: int, width: int) -> int:
     """UTF-8 bytes of the longest drawing: no byte-level tokenizer makes more tokens of it."""
     longest = np.full((height, width), len(palette) - 1, np.uint8)
-    return len(grid_text.encode(longest, palette).encode())
+    return len(encode(longest, palette).encode())
 
 
 def compact(text: str) -> str:

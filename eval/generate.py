@@ -22,7 +22,8 @@ import numpy as np
 
 from data_prep import grid_text
 from data_prep.errors import InputError, exit_code
-from data_prep.pairs import content_hash
+from data_prep.pairs import content_hash, shards
+from data_prep.pairs import read_rows as dataset_rows
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from data_prep.whole_files import alone
@@ -36,6 +37,7 @@ from eval.refinement import Answer
 from eval.run_folder import RIVAL_LOG, check_log, number, read_json, read_rows, write_atomically
 from eval.run_recipe import GenerateRecipe, read_recipe
 from eval.shards import ALONE, JsonLines, Processes, processes
+from finetune.adapter_folder import LOG, SAMPLES, AdapterFacts, load_palette
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONTROL = "control"
@@ -43,13 +45,9 @@ CONTROL = "control"
 
 def read_split(dataset: Path, split: str, palette: Palette) -> list[tuple[dict, Sprite]]:
     """(row, sprite) of a prepared dataset's split. Raises InputError when it is not there or a row is no drawing."""
-    import pyarrow.parquet as parquet
-
-    files = sorted((dataset / "data").glob(f"{split}-*.parquet"))
-    if not files:
+    if not shards(dataset, split):
         raise InputError(f"dataset {dataset}: no data/{split}-*.parquet; run `pixelreef prepare` first")
-    rows = [row for file in files for row in parquet.read_table(file).to_pylist()]
-    return [(row, _sprite(row, palette, dataset)) for row in rows]
+    return [(row, _sprite(row, palette, dataset)) for row in dataset_rows(dataset, split)]
 
 
 def _sprite(row: dict, palette: Palette, dataset: Path) -> Sprite:
@@ -79,8 +77,6 @@ class Run:
     """
 
     def __init__(self, recipe: GenerateRecipe, folder: Path, mine: Processes = ALONE):
-        from finetune.adapter_folder import load_palette
-
         self.recipe, self.folder, self.dataset, self.mine = recipe, folder, Path(recipe.dataset), mine
         self.palette = load_palette(self.dataset)
         self.training = read_split(self.dataset, "train", self.palette)
@@ -102,7 +98,8 @@ class Run:
         def place(row: dict) -> tuple:
             if row["generator"] not in names:
                 return (-1,)
-            return names.index(row["generator"]), parts.index(row.get("mode", row.get("condition"))), prompts[row["request_id"]]
+            part = row["mode"] if "mode" in row else row["condition"]
+            return names.index(row["generator"]), parts.index(part), prompts[row["request_id"]]
 
         return place
 
@@ -132,8 +129,6 @@ class Run:
 
     def _about(self) -> dict:
         """recipe.json: what was asked for, without the places of this machine, and what it stands on."""
-        from finetune.adapter_folder import AdapterFacts
-
         about = published(self.recipe) | {"recipe_hash": self.hash, "palette_hash": self.palette.hash, "commit": commit()}
         about |= {"dataset_hash": content_hash(self.dataset), "size": self.prompts[0][1].height}
         about["told"] = {name: rival.told for name, rival in self.rivals.items()}
@@ -147,19 +142,17 @@ class Run:
 
     def _adapter(self) -> Path | None:
         """The folder of the generator whose role is 'adapter'."""
-        trained = self.rivals.get(self.recipe.roles.get("adapter"))
+        trained = self.rivals.get(self.recipe.roles.get("adapter", ""))
         return Path(trained.adapter) if trained is not None and trained.adapter else None
 
     def _copy_logs(self) -> None:
         """The training logs of the adapter and of the rival (else of the first sprite transformer), for their charts; what was
         measured while the adapter trained is in a file of its own."""
-        from finetune.adapter_folder import LOG, SAMPLES
-
-        named = self.rivals.get(self.recipe.roles.get("rival"))
-        rivals = [one.transformer for one in (named, *self.rivals.values()) if one is not None and one.transformer]
+        named = self.rivals.get(self.recipe.roles.get("rival", ""))
+        transformers = [one.transformer for one in (named, *self.rivals.values()) if one is not None and one.transformer]
         adapter = self._adapter()
         sources = {name: adapter / name for name in (LOG, SAMPLES)} if adapter else {}
-        sources |= {RIVAL_LOG: Path(rivals[0]).parent / LOG} if rivals else {}
+        sources |= {RIVAL_LOG: Path(transformers[0]).parent / LOG} if transformers else {}
         for name, log in sources.items():
             if log.exists():
                 write_atomically(self.folder / name, log.read_text())
@@ -171,7 +164,7 @@ class Run:
 
     def row(self, generator: str, kind: str, mode: str, index: int, text: str, seconds: float, tokens: int) -> dict:
         key, sprite = self.prompts[index]
-        read = read_asked(text, {self.palette.name: self.palette}, sprite.grid.shape, self.palette)
+        read = read_asked(text, {self.palette.name: self.palette}, (sprite.height, sprite.width), self.palette)
         error = None if isinstance(read, Sprite) else str(read)
         return {
             "request_id": key, "generator": generator, "kind": kind, "mode": mode, "caption": sprite.caption,
@@ -295,8 +288,6 @@ def published(recipe: GenerateRecipe) -> dict:
 
 def training_seconds(rival: rivals.Rival) -> float | None:
     """How long its weights were trained, by the log beside them; None for a bare base model or without a log."""
-    from finetune.adapter_folder import LOG
-
     folder = Path(rival.adapter) if rival.adapter else Path(rival.transformer).parent if rival.transformer else None
     if folder is None or not (folder / LOG).exists():
         return None
@@ -337,12 +328,13 @@ def generate(recipe: GenerateRecipe, runs: Path = Path("runs")) -> Path:
 
 def _fill(run: Run, dtype: str) -> Path:
     run.add_controls()
-    model, loaded = None, None
+    model: Generator | None = None
+    loaded: tuple = ()
     for name, rival in run.rivals.items():
         if run.is_complete(name):
             print(f"{name}: all rows are there; reused")
             continue
-        if rival.weights != loaded:
+        if model is None or rival.weights != loaded:
             print(f"{name}: loading", flush=True)
             model = None  # its memory is free before the next one is loaded
             model, loaded = rival.load(dtype), rival.weights

@@ -13,7 +13,7 @@ import numpy as np
 from data_prep import grid_text
 from data_prep.captions import messages
 from data_prep.errors import InputError
-from data_prep.palette import Palette
+from data_prep.palette import Palette, named
 from data_prep.sprite import MAX_SIDE, MIN_SIDE, Sprite
 from eval.chat import Chat
 
@@ -45,9 +45,18 @@ class Request:
     task: str = "draw"
     beside: str = ""
 
+    @classmethod
+    def like(cls, sprite: Sprite, seed: int = 0, index: int = 0, **other) -> "Request":
+        """What asks for a sprite like this one: its caption, size, palette and tags."""
+        return cls(sprite.caption, sprite.height, sprite.width, sprite.palette, seed, index, sprite.tags, **other)
+
     def messages(self) -> list[dict[str, str]]:
         """The chat that asks a language model for it."""
         return messages(self.caption, self.height, self.width, self.palette, self.task, self.beside)
+
+    def read(self, text: str) -> Sprite | grid_text.GridError:
+        """An answer's text read strictly, in the size that was asked for; it may spell out colours of its own."""
+        return grid_text.read(text, {self.palette.name: self.palette}, (self.height, self.width))
 
 
 @dataclass(frozen=True)
@@ -119,8 +128,6 @@ def requests_for(generator: Generator, caption: str, n: int, seed: int = 0, size
 
     size: pixels a side; by default the first that it was trained on, 16 for a bare base model.
     """
-    from data_prep.palette import named
-
     trained = generator.facts.sizes[0] if generator.facts else (16, 16)
     height, width = trained if size is None else (size, size)
     palette = generator.palette or named("reef64")
@@ -128,18 +135,44 @@ def requests_for(generator: Generator, caption: str, n: int, seed: int = 0, size
 
 
 def drawn(generator: Generator, caption: str, n: int, seed: int, size: int | None, sampling) -> list[Sprite]:
-    """n sprites of any generator, what `draw` of one that wraps another returns. sampling: None for plain sampling."""
+    """n sprites of any generator, what its `draw` returns. sampling: None for plain sampling."""
     from eval.decoding import Sampling
 
     requests = requests_for(generator, caption, n, seed, size)
     return list(sprites_of(generator, requests, sampling or Sampling(), generator.name))
 
 
-def sprites_of(generator: Generator, requests: Sequence[Request], sampling, source: str = "") -> Iterator[Sprite]:
-    """The drawings of valid texts as sprites, with caption and tags of their requests. Raises InputError like `answer`."""
-    for request, drawing in zip(requests, generator.answer(requests, sampling), strict=True):
+def sprites_of(generator: Generator, requests: Sequence[Request], sampling, source: str = "", **how) -> Iterator[Sprite]:
+    """The drawings of valid texts as sprites, with caption and tags of their requests. how: more that `answer` takes.
+
+    Raises InputError like `answer`.
+    """
+    for request, drawing in zip(requests, generator.answer(requests, sampling, **how), strict=True):
         grid = grid_text.sure(drawing.text, request.palette, generator.name).grid
         yield Sprite(grid, request.palette, request.caption, request.tags, source=source)
+
+
+class Around:
+    """A generator around another one, `generator`: with its palette, facts and likelihoods, and it refuses what that refuses."""
+
+    def __init__(self, generator: Generator):
+        self.generator, self.palette, self.facts = generator, generator.palette, generator.facts
+
+    @property
+    def name(self) -> str:
+        return self.generator.name
+
+    def refuse(self, request: Request) -> None:
+        self.generator.refuse(request)
+
+    def answer(self, requests: Sequence[Request], sampling, mode: str = GRAMMAR, batch_size: int = 16) -> Iterator[Drawing]:
+        return self.generator.answer(requests, sampling, mode, batch_size)
+
+    def likelihoods(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> Iterator:
+        return self.generator.likelihoods(requests, sprites)
+
+    def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
+        return drawn(self, caption, n, seed, size, sampling)
 
 
 class LanguageModel:
@@ -162,16 +195,15 @@ class LanguageModel:
         from finetune.loading import load_adapted
         from finetune.precision import quick_dtype
 
-        dtype = dtype or quick_dtype("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = dtype or quick_dtype(device)
         if adapter is not None:
             found = load_adapted(Path(adapter), base, dtype, merge=True)
-            model, parts = found.model, [found.tokens, found.facts, found.palette]
-        elif base is None:
+            return cls(found.model.to(device), found.tokens, found.facts, found.palette)
+        if base is None:
             raise InputError("generator: give an adapter's folder or a base model")
-        else:
-            bare = resolve(base)
-            model, parts = load_model(bare, dtype), [CellTokens(load_tokenizer(bare))]
-        return cls(model.to("cuda") if torch.cuda.is_available() else model, *parts)
+        bare = resolve(base)
+        return cls(load_model(bare, dtype).to(device), CellTokens(load_tokenizer(bare)))
 
     @property
     def name(self) -> str:
@@ -202,8 +234,7 @@ class LanguageModel:
             raise InputError(f"{self.name}: the chat and the drawing take {needed} tokens, the model {room}; give fewer examples")
 
     def prompts(self, requests: Sequence[Request]) -> list[list[int]]:
-        asked = (r.chat.around(r.messages()) for r in requests)
-        return [self.tokens.prompt_ids(told) for told in asked]
+        return [self.tokens.prompt_ids(request.chat.around(request.messages())) for request in requests]
 
     def conditions(self, requests: Sequence[Request], guidance: float) -> tuple[list[list[int]], list[tuple[int, float]]]:
         """The prompts of all requests, and of each (number of its request, weight): one a request, or a few."""
@@ -248,7 +279,7 @@ class LanguageModel:
     def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
         """n sprites for a caption, in the adapter's palette (reef64 without one).
 
-        size: pixels a side; by default the adapter's smallest, 16 without one.
+        size: pixels a side; by default the adapter's first, 16 without one.
         """
         return drawn(self, caption, n, seed, size, sampling)
 

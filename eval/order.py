@@ -2,6 +2,7 @@
 
 import sys
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from data_prep.errors import InputError
 from data_prep.palette import Palette, load
 from data_prep.sprite import MAX_SIDE, MIN_SIDE
 from data_prep.tasks import MAX_SHADES, numbered, shades
+from eval.best_of import MAX_CANDIDATES
 from eval.pictures import own_pixels, read_picture
 from eval.redraw import How, read_how
 from eval.reference import Reference, read_reference
@@ -71,19 +73,18 @@ def settled(options) -> Order:
     found = {
         key: said.get(key, default) if (flag := getattr(options, key)) is None else flag for key, default in DEFAULTS.items()
     }
-    again = how is not None and all(getattr(options, key) is None for key in CHANGES)
-    caption = said.get("caption") if options.caption is None else options.caption
+    is_changed = any(getattr(options, key) is not None for key in CHANGES)
     _check_numbers(found)
     if options.endpoint is not None and found["best_of"] > 1:
         raise InputError("--best-of: servers give no likelihoods to choose by; leave it at 1, or load the model here")
-    check_caption(caption)
+    caption = check_caption(said.get("caption") if options.caption is None else options.caption)
     size = _size(options, how)
     palette, reference = _colours(options, how)
     given = how.given if how is not None and options.continue_from is None and options.size is None else None
     task, beside = _recoloured(said, given)
     if options.recolour is not None:
         given, beside = read_shades(options.recolour)
-        task, size = "recolour", given.shape
+        task, size = "recolour", (given.shape[0], given.shape[1])
     stands = (given is not None and task == "draw") or options.continue_from is not None
     if (palette or reference) is not None and stands:
         raise InputError("--palette, --reference: what stands of a picture keeps its colours; leave --continue out")
@@ -100,7 +101,7 @@ def settled(options) -> Order:
         reference=reference,
         given=given,
         how=how,
-        together=how.together if again and "sheet" not in said else None,
+        together=None if how is None or is_changed or "sheet" in said else how.together,
         task=task,
         beside=beside,
     )
@@ -126,8 +127,6 @@ def _check_flags(options) -> None:
 
 
 def _check_numbers(found: dict) -> None:
-    from eval.best_of import MAX_CANDIDATES
-
     for key, most in (("n", MAX_DRAWINGS), ("best_of", MAX_CANDIDATES), ("scale", 64)):
         if not 1 <= found[key] <= most:
             raise InputError(f"--{key.replace('_', '-')} {found[key]}: it takes 1 to {most}")
@@ -140,16 +139,17 @@ def read_shades(file: Path) -> tuple[np.ndarray, str]:
     """
     found = threshold_alpha(own_pixels(read_picture(file)))
     if found.shape[:2] not in [(side, side) for side in FRAMES]:
-        found = fit_to_sizes(found, FRAMES)
-    if isinstance(found, str):
-        raise InputError(f"{file}: {found}; a sprite that is coloured anew has at most {max(FRAMES)} pixels a side")
+        framed = fit_to_sizes(found, FRAMES)
+        if isinstance(framed, str):
+            raise InputError(f"{file}: {framed}; a sprite that is coloured anew has at most {max(FRAMES)} pixels a side")
+        found = framed
     colours = int(numbered(found).max())
     if not 1 <= colours <= MAX_SHADES:
         raise InputError(f"{file}: {colours} colours; a sprite that is coloured anew has 1 to {MAX_SHADES}")
     return np.where(found[..., 3] > 0, np.int16(-1), np.int16(0)), shades(found)
 
 
-def _recoloured(said: dict, given: np.ndarray | None) -> tuple[str, str]:
+def _recoloured(said: Mapping, given: np.ndarray | None) -> tuple[str, str]:
     """The task that a picture of `--like` was drawn by."""
     if said.get("task") != "recolour" or given is None:
         return "draw", ""
@@ -163,9 +163,9 @@ def _size(options, how: How | None) -> tuple[int, int] | None:
         if not MIN_SIDE <= options.size <= MAX_SIDE:
             raise InputError(f"--size {options.size}: it takes {MIN_SIDE} to {MAX_SIDE} pixels a side")
         return options.size, options.size
-    if how is None or how.get("height") is None or how.get("width") is None:
+    if how is None or not {"height", "width"} <= how.values.keys():
         return None
-    return how.get("height"), how.get("width")
+    return how.values["height"], how.values["width"]
 
 
 def _colours(options, how: How | None) -> tuple[Palette | None, Reference | None]:
@@ -177,7 +177,7 @@ def _colours(options, how: How | None) -> tuple[Palette | None, Reference | None
     return (None, None) if how is None else (how.palette, how.reference)
 
 
-def _indices(options, said: dict, n: int) -> range:
+def _indices(options, said: Mapping, n: int) -> range:
     if options.n is None and "sheet" in said:
         return range(min(max(said["sheet"], 1), MAX_DRAWINGS))
     if options.n is None and "index" in said:
@@ -198,8 +198,8 @@ def _check_files(order: Order) -> None:
         check_sheet(len(order.indices), *(order.size or (MIN_SIDE, MIN_SIDE)), order.scale)
 
 
-def check_caption(caption: str | None) -> None:
-    """Raises InputError for a caption that is empty, huge, or has control characters, which no PNG nor terminal should get."""
+def check_caption(caption: str | None) -> str:
+    """The caption. Raises InputError where it is empty, huge, or has control characters, which no PNG nor terminal should get."""
     if not caption or not caption.strip():
         raise InputError("caption: empty; say what to draw, or give --recipe")
     if len(caption) > MAX_CAPTION:
@@ -207,3 +207,4 @@ def check_caption(caption: str | None) -> None:
     for place, character in enumerate(caption):
         if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
             raise InputError(f"caption: {character!r} at place {place} is a control character; leave it out")
+    return caption

@@ -19,15 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import grid_text
 from data_prep.errors import InputError
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from eval.best_of import STEP
 from eval.controls import GRID_CONTROLS, degenerate
 from eval.decoding import Sampling
-from eval.generators import LanguageModel, Request
+from eval.generators import LanguageModel, Request, sprites_of
 from eval.metrics.attributes import colour_right, stated_colour
+from eval.metrics.critics import Critic
 from eval.metrics.diversity import duplicates
 from eval.rivals import load_guide
 from eval.taste import prompts, score
@@ -54,17 +54,11 @@ def guard_taste(
 
 def draw(model, tokens, asked: Sequence[Sprite], each: int, seed: int, batch_size: int) -> list[Sprite]:
     """`each` drawings of every prompt at temperature 1: all first ones, then all second ones, …"""
-    requests = [
-        Request(sprite.caption, sprite.height, sprite.width, sprite.palette, seed, number + STEP * turn, sprite.tags)
-        for turn in range(each)
-        for number, sprite in enumerate(asked)
-    ]
-    answers = LanguageModel(model, tokens).answer(requests, Sampling(), batch_size=batch_size)
-    grids = (grid_text.sure(answer.text, r.palette, "the model").grid for r, answer in zip(requests, answers, strict=True))
-    return [Sprite(grid, r.palette, r.caption, r.tags) for r, grid in zip(requests, grids, strict=True)]
+    requests = [Request.like(s, seed, number + STEP * turn) for turn in range(each) for number, s in enumerate(asked)]
+    return list(sprites_of(LanguageModel(model, tokens), requests, Sampling(), batch_size=batch_size))
 
 
-def measured(drawn: Sequence[Sprite], count: int, guide) -> dict:
+def measured(drawn: Sequence[Sprite], count: int, guide: Critic) -> dict:
     """drawn: in the order of `draw`; count: prompts. See the module for the numbers."""
     together = [[sprite.grid for sprite in drawn[number::count]] for number in range(count)]
     found = {key: value for key, value in score(drawn, guide).items() if key != "guide_cells"}
@@ -83,7 +77,7 @@ def spread(grids: Sequence[np.ndarray]) -> float:
     return float(np.mean([(a != b).mean() for a, b in combinations(grids, 2)]))
 
 
-def controls(held_out: Sequence[Sprite], guide, seed: int) -> dict:
+def controls(held_out: Sequence[Sprite], guide: Critic, seed: int) -> dict:
     """guide's mean score of the held-out sprites, and of the degenerate control that it likes best, by name."""
     wanted = [sprite.tags.get("category", "") for sprite in held_out]
     if not all(guide.fits(sprite.height, sprite.width) for sprite in held_out):

@@ -30,10 +30,14 @@ from data_prep.sprite import Sprite
 from eval.best_of import STEP
 from eval.generators import Generator, LanguageModel, Request
 from eval.metrics.attributes import colour_right
+from eval.metrics.critics import Critic
 from eval.prompting import said
 from eval.ratings import FILE, KINDS, LEFT, RIGHT, Ratings, Vote, digest
+from eval.rivals import load_guide
 from eval.run_folder import check_drawing, check_reference, read_palette, read_rows
 from eval.shards import ALONE, JsonLines
+from finetune.adapter_folder import AdapterFacts, load_palette
+from finetune.base_models import file_sha256
 from finetune.pair_file import GUIDE, RATINGS, HeldOut, Preference, write_pairs
 
 MAX_CANDIDATES = 64
@@ -51,8 +55,7 @@ class Candidates:
     def request(self, place: int, number: int) -> Request:
         """Candidate `number` of prompt `place` has the noise that best-of-n gives it."""
         _, sprite = self.prompts[place]
-        index = place + STEP * number
-        return Request(sprite.caption, sprite.height, sprite.width, sprite.palette, self.seed, index, sprite.tags)
+        return Request.like(sprite, self.seed, place + STEP * number)
 
 
 def training_prompts(dataset: Path, palette, count: int, seed: int, held_out: HeldOut) -> list[tuple[str, Sprite]]:
@@ -67,7 +70,7 @@ def training_prompts(dataset: Path, palette, count: int, seed: int, held_out: He
     return choose_prompts(rows, count, seed)
 
 
-def draw_candidates(model: Generator, asked: Candidates, guide, file: JsonLines, identity: str) -> None:
+def draw_candidates(model: Generator, asked: Candidates, guide: Critic, file: JsonLines, identity: str) -> None:
     """Adds what is missing to the file, a batch at a time."""
     from eval.decoding import Sampling
 
@@ -79,18 +82,16 @@ def draw_candidates(model: Generator, asked: Candidates, guide, file: JsonLines,
         requests = [asked.request(*at) for at in batch]
         texts = [drawing.text for drawing in model.answer(requests, Sampling(), batch_size=BATCH)]
         scores = _scores(requests, texts, guide)
-        file.append(
-            [
-                {"prompt_id": asked.prompts[at[0]][0], "candidate": at[1], "text": text, "guide": score, "made_by": identity}
-                for at, text, score in zip(batch, texts, scores, strict=True)
-            ]
-        )
+        rows = [
+            {"prompt_id": asked.prompts[at[0]][0], "candidate": at[1], "text": text, "guide": score, "made_by": identity}
+            for at, text, score in zip(batch, texts, scores, strict=True)
+        ]
+        file.append(rows)
         print(f"candidates: {start + len(batch)}/{len(todo)}, {time.perf_counter() - started:.0f} s", flush=True)
 
 
-def _scores(requests: Sequence[Request], texts: Sequence[str], guide) -> list[float]:
-    grids = (grid_text.sure(text, r.palette, "the adapter").grid for r, text in zip(requests, texts, strict=True))
-    sprites = [Sprite(grid, r.palette, r.caption, r.tags) for r, grid in zip(requests, grids, strict=True)]
+def _scores(requests: Sequence[Request], texts: Sequence[str], guide: Critic) -> list[float]:
+    sprites = [grid_text.sure(text, r.palette, "the adapter") for r, text in zip(requests, texts, strict=True)]
     return [round(float(score), 6) for score in guide.score(sprites, [r.tags.get("category", "") for r in requests])]
 
 
@@ -98,7 +99,8 @@ def best_and_worst(asked: Candidates, rows: Sequence[dict], margin: float) -> It
     """One pair of each prompt whose candidates differ enough, in the order of the prompts. rows: of the candidates' file."""
     by_prompt = defaultdict(list)
     for row in rows:
-        by_prompt[row["prompt_id"]].append(row)
+        if row["candidate"] < asked.n:  # there are more where an earlier start drew more of each
+            by_prompt[row["prompt_id"]].append(row)
     for key, sprite in asked.prompts:
         worst, *_, best = sorted(by_prompt[key], key=lambda row: (row["guide"], row["candidate"]))
         if best["guide"] - worst["guide"] >= margin and best["text"] != worst["text"]:
@@ -117,7 +119,7 @@ def colours(one: Preference, palette) -> tuple[float, float] | None:
     asked = said(one.caption).get("colour")
     grids = (grid_text.sure(text, palette, one.prompt_id).grid for text in (one.chosen, one.rejected))
     chosen, rejected = (colour_right(grid, palette, asked) for grid in grids)
-    return None if chosen is None else (chosen, rejected)
+    return None if chosen is None or rejected is None else (chosen, rejected)
 
 
 # --- votes ------------------------------------------------------------------------------------------------------------
@@ -147,8 +149,8 @@ def rated_pairs(run: Path, kind: str, palette, held_out: HeldOut) -> tuple[list[
             balance[vote.request_id, first, second] += 1 if better == first else -1
     used = left_out.pop("", 0)
     found = []
-    for (key, *drawings), lead in balance.items():
-        better, worse = (drawn[one] for one in (drawings if lead > 0 else drawings[::-1]))
+    for (key, first, second), lead in balance.items():
+        better, worse = (drawn[one] for one in ((first, second) if lead > 0 else (second, first)))
         if lead:
             found.append(_preference(key, _asked(prompts[key], palette), better, worse, RATINGS, {"raters": kind}))
     return found, left_out + Counter({"disagreed": used - sum(map(abs, balance.values()))})
@@ -178,17 +180,15 @@ def _asked(row: dict, palette) -> Sprite:
 
 def make_pairs(options) -> str:
     """Draws what is missing and writes the pairs; returns a line on them. Raises InputError."""
-    from eval.rivals import load_guide
-    from finetune.adapter_folder import AdapterFacts, load_palette
-
     _check(options)
-    _check_fit(options, AdapterFacts.load(options.adapter))
+    facts, guide = AdapterFacts.load(options.adapter), load_guide()
+    _check_fit(options, facts, guide)
     palette, held_out = load_palette(options.adapter), HeldOut.of(options.dataset)
     prompts = training_prompts(options.dataset, palette, options.prompts, options.seed, held_out)
     asked = Candidates(prompts, options.n, options.seed)
-    file, identity = _candidates_file(options)
+    file, identity = _candidates_file(options, guide)
     if any(file.lacks(key, number) for key, _ in prompts for number in range(options.n)):
-        draw_candidates(LanguageModel.load(options.adapter, options.base), asked, load_guide(), file, identity)
+        draw_candidates(LanguageModel.load(options.adapter, options.base), asked, guide, file, identity)
     found = list(best_and_worst(asked, list(file.rows()), options.margin))
     told = [f"{len(found)} of {len(prompts)} prompts differ by {options.margin:g} in guide's score"]
     if options.keep_colour:
@@ -215,23 +215,18 @@ def _check(options) -> None:
         raise InputError(f"--margin {options.margin}: takes 0 to 1, like guide's score")
 
 
-def _check_fit(options, facts) -> None:
+def _check_fit(options, facts: AdapterFacts, guide: Critic) -> None:
     """The prompts must come from what the adapter learnt from: another corpus' training split may hold its test captions."""
-    from eval.rivals import load_guide
-
-    if not all(load_guide().fits(*size) for size in facts.sizes):
+    if not all(guide.fits(*size) for size in facts.sizes):
         raise InputError(f"--adapter {options.adapter}: guide was not taught all of its sizes and cannot choose; train it first")
     if facts.dataset_hash != content_hash(options.dataset):
         raise InputError(f"--dataset {options.dataset}: is not the one that adapter {facts.name} was trained on")
 
 
-def _candidates_file(options) -> tuple[JsonLines, str]:
+def _candidates_file(options, guide: Critic) -> tuple[JsonLines, str]:
     """The drawings so far and what they are made by. Raises InputError where the file is of another adapter, dataset or seed."""
-    from eval.rivals import load_guide
-    from finetune.base_models import file_sha256
-
     weights = file_sha256(options.adapter / "adapter_model.safetensors")
-    made_of = [weights, content_hash(options.dataset), options.seed, options.base, load_guide().facts["sha256"]]
+    made_of = [weights, content_hash(options.dataset), options.seed, options.base, guide.facts["sha256"]]
     identity = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
     path = options.out.with_suffix(".candidates.jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,35 +17,28 @@ from data_prep.captions import messages
 from data_prep.errors import InputError
 from data_prep.sprite import Sprite
 from data_prep.wording import parse
-from eval.generators import GRAMMAR, Drawing, Generator, Request, drawn
+from eval.generators import GRAMMAR, Around, Drawing, Generator, Request
 
 MAX_EXAMPLES = 16
 MAX_SKILL_TOKENS = 400
 
 
-class Prompted:
+class Prompted(Around):
     """A generator whose requests go through `tell` first, in drawing and in likelihoods alike."""
 
     def __init__(self, generator: Generator, tell: Callable[[Request], Request]):
-        self.generator, self.tell = generator, tell
-        self.palette, self.facts = generator.palette, generator.facts
-
-    @property
-    def name(self) -> str:
-        return self.generator.name
+        super().__init__(generator)
+        self.tell = tell
 
     def refuse(self, request: Request) -> None:
-        self.generator.refuse(self.tell(request))
+        super().refuse(self.tell(request))
 
     def answer(self, requests: Sequence[Request], sampling, mode: str = GRAMMAR, batch_size: int = 16) -> Iterator[Drawing]:
-        return self.generator.answer([self.tell(request) for request in requests], sampling, mode, batch_size)
+        return super().answer([self.tell(request) for request in requests], sampling, mode, batch_size)
 
     def likelihoods(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> Iterator:
         """Of the sprites behind the fuller chat."""
-        return self.generator.likelihoods([self.tell(request) for request in requests], sprites)
-
-    def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
-        return drawn(self, caption, n, seed, size, sampling)
+        return super().likelihoods([self.tell(request) for request in requests], sprites)
 
 
 @cache

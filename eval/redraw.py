@@ -4,10 +4,11 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from data_prep.palette import Palette
 from data_prep.sprite import MAX_SIDE, MIN_SIDE
 from eval.pictures import read_picture
 from eval.reference import Reference
+from finetune.adapter_folder import AdapterFacts
+from finetune.base_models import PACKAGED, file_sha256
 
 NUMBERS = {
     "seed": int, "index": int, "best_of": int, "scale": int, "sheet": int, "height": int, "width": int, "top_k": int,
@@ -66,7 +69,7 @@ def read_how(file: Path) -> How:
         raise InputError(f"{file}: its text chunks do not say how it was drawn; give a PNG that `pixelreef draw` wrote")
     if "source" in said or "operation" in said:
         raise InputError(f"{file}: was shaded or bred after it was drawn; give the drawing itself")
-    values = {key: said[key] for key in WORDS if key in said}
+    values: dict[str, Any] = {key: said[key] for key in WORDS if key in said}
     values |= {key: _number(file, key, said[key], kind) for key, kind in NUMBERS.items() if key in said}
     if "continued" in said and "given" not in said:
         raise InputError(f"{file}: was drawn on from another picture, which it does not hold; draw it with --continue")
@@ -104,7 +107,7 @@ def _range(text: str) -> range:
     return together
 
 
-def find_model(how: How, folders: Iterable[Path], base: str | None = None) -> dict[str, str | Path | None]:
+def find_model(how: How, folders: Collection[Path], base: str | None = None) -> dict[str, str | Path | None]:
     """The flags adapter, base, transformer and dtype that load what drew a picture: found by hash below the folders.
 
     base: where its base model lies, if that is known. Raises InputError that says what is missing.
@@ -123,9 +126,7 @@ def find_model(how: How, folders: Iterable[Path], base: str | None = None) -> di
     raise InputError(f"{how.file}: does not say what drew it; give --adapter, --base or --transformer")
 
 
-def _found(how: How, kind: str, weights: str, folders: Iterable[Path]) -> Path:
-    from finetune.base_models import file_sha256
-
+def _found(how: How, kind: str, weights: str, folders: Collection[Path]) -> Path:
     wanted, name = how.get(f"{kind}_hash"), how.get(kind, "")
     files = [file for folder in folders for file in sorted(folder.glob(f"**/{weights}"))]
     for file in sorted(files, key=lambda file: name not in file.parts):  # those called so first: hashing takes a while
@@ -138,8 +139,6 @@ def _found(how: How, kind: str, weights: str, folders: Iterable[Path]) -> Path:
 
 
 def _base_of_adapter(how: How, adapter: Path) -> str | None:
-    from finetune.adapter_folder import AdapterFacts
-
     facts = AdapterFacts.load(adapter)
     same = how.get("base_hash") == facts.base_sha256 and how.get("base") == facts.base_hub_id
     return None if same else _base(how)
@@ -147,8 +146,6 @@ def _base_of_adapter(how: How, adapter: Path) -> str | None:
 
 def _base(how: How) -> str:
     """A packaged base model, by its hash, else by its name. No other: whoever made the picture would choose what is loaded."""
-    from finetune.base_models import PACKAGED
-
     name, digest = how.get("base", ""), how.get("base_hash", "")
     packaged = next((key for key, package in PACKAGED.items() if digest == package.sha256), None)
     if packaged is None and not digest and name in PACKAGED:

@@ -103,14 +103,15 @@ def read_reference(file: Path) -> Reference:
     grid = quantise(rgba, palette, OPAQUE)
     behind = background(rgba)
     subject = np.where(behind, 0, grid)
-    if not subject.any():
+    style = measure(subject, palette)
+    if style is None:
         raise InputError(f"{file}: nothing but background; there is no subject to take colours from")
     roles = roles_of(subject, palette)
     drawn = {entry for entries in roles.values() for entry in entries}
     roles[BACKGROUND] = tuple(e for e in np.unique(grid[behind & opaque]).tolist() if e not in drawn)
     counts = np.bincount(subject.ravel(), minlength=len(palette))
     counts[0] = 0
-    return Reference(file.name, palette, {role: roles[role] for role in ROLES}, tuple(counts.tolist()), measure(subject, palette))
+    return Reference(file.name, palette, {role: roles[role] for role in ROLES}, tuple(counts.tolist()), style)
 
 
 def _packed(rgba: np.ndarray) -> np.ndarray:
@@ -135,7 +136,7 @@ def background(rgba: np.ndarray) -> np.ndarray:
         return clear
     border = np.ones_like(clear)
     border[1:-1, 1:-1] = False
-    (colour, _), *_ = Counter(row.tobytes() for row in rgba[border][:, :3]).most_common(1)
+    [(colour, _)] = Counter(row.tobytes() for row in rgba[border][:, :3]).most_common(1)
     near = np.linalg.norm(oklab(rgba[..., :3]) - oklab(np.frombuffer(colour, np.uint8)), axis=-1) < NEAR
     if near[border].mean() < BACKED:
         return clear
@@ -160,7 +161,7 @@ def in_colours_of(sprite: Sprite, reference: Reference) -> Sprite:
     """The sprite's very pixels in the reference's palette."""
     if not sprite.grid.any():
         return replace(sprite, palette=reference.palette)
-    table = by_role(sprite, reference.palette, reference.roles, reference.counts)
+    table = by_role(sprite, reference.palette, reference.roles, np.array(reference.counts))
     return replace(sprite, grid=table[sprite.grid], palette=reference.palette)
 
 

@@ -11,11 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from data_prep import grid_text
 from data_prep.sources.procedural import LARGE_FROM, SMALL_BELOW
 from data_prep.sprite import Sprite
 from data_prep.wording import parse
-from eval.generators import GRAMMAR, Drawing, Generator, Request, drawn
+from eval.generators import GRAMMAR, Around, Drawing, Generator, Request
 from eval.metrics import attributes, structure
 
 STEP = 2**40  # round r of drawing i has the noise of drawing i + r·2^40
@@ -27,19 +26,19 @@ LEAST_SPAN = 0.5  # of the frame; the smallest training sprite: 0.56
 Answer = Callable[[Sequence[Request], object, str, int], Iterator[Drawing]]  # `Generator.answer`, or what a run has drawn
 
 
-class Refined:
-    """Round `number` of a generator. earlier: what answers for the round before, such as `generator.answer` in round 1."""
+class Refined(Around):
+    """Round `number` of a generator. earlier: what answers for the round before, such as `generator.answer` in round 1.
+
+    Its likelihoods are the generator's, before any criticism.
+    """
 
     def __init__(self, generator: Generator, earlier: Answer, number: int = 1):
-        self.generator, self.earlier, self.number = generator, earlier, number
-        self.palette, self.facts = generator.palette, generator.facts
+        super().__init__(generator)
+        self.earlier, self.number = earlier, number
 
     @property
     def name(self) -> str:
         return f"{self.generator.name}, round {self.number}"
-
-    def refuse(self, request: Request) -> None:
-        self.generator.refuse(request)
 
     def answer(self, requests: Sequence[Request], sampling, mode: str = GRAMMAR, batch_size: int = 16) -> Iterator[Drawing]:
         """The drawings of this round; their seconds and tokens are those of all rounds up to it."""
@@ -50,8 +49,8 @@ class Refined:
             before = list(self.earlier(asked, sampling, mode, batch_size))
             told = [self._told(request, drawing) for request, drawing in zip(asked, before, strict=True)]
             again = self.generator.answer([request for request in told if request is not None], sampling, mode, batch_size)
-            for request, old in zip(told, before, strict=True):
-                yield old if request is None else _after(old, next(again))
+            for criticised, old in zip(told, before, strict=True):
+                yield old if criticised is None else _after(old, next(again))
 
     def _told(self, request: Request, drawing: Drawing) -> Request | None:
         """The request with drawing and criticism in its chat; None where there is nothing to criticise."""
@@ -61,21 +60,6 @@ class Refined:
         replies = (*request.chat.replies, (drawing.text, criticism(found, drawing.text, request)))
         return replace(request, index=request.index + STEP * self.number, chat=replace(request.chat, replies=replies))
 
-    def likelihoods(self, requests: Sequence[Request], sprites: Sequence[Sprite]) -> Iterator:
-        """Those of the generator itself, before any criticism."""
-        return self.generator.likelihoods(requests, sprites)
-
-    def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:
-        return drawn(self, caption, n, seed, size, sampling)
-
-
-def refined(generator: Generator, rounds: int) -> Generator:
-    """A generator after so many rounds; 0 is the generator itself."""
-    found = generator
-    for number in range(1, rounds + 1):
-        found = Refined(generator, found.answer, number)
-    return found
-
 
 def _after(old: Drawing, new: Drawing) -> Drawing:
     return Drawing(new.text, old.seconds + new.seconds, old.tokens + new.tokens)
@@ -83,7 +67,7 @@ def _after(old: Drawing, new: Drawing) -> Drawing:
 
 def criticism(found: Sequence[str], text: str, request: Request) -> str:
     """The user's turn behind a drawing: its faults, its silhouette, and the question again."""
-    read = _read(text, request)
+    read = request.read(text)
     shown = f"\nIts silhouette:\n{silhouette(read.grid)}" if isinstance(read, Sprite) else ""
     question = request.messages()[-1]["content"]
     return f"{' '.join(found)}{shown}\nDraw it again without these faults. {question}"
@@ -96,17 +80,13 @@ def silhouette(grid: np.ndarray) -> str:
 
 def faults(text: str, request: Request) -> list[str]:
     """A sentence for each thing that is measurably wrong with a drawing, by its pixels and by what the caption states."""
-    read = _read(text, request)
+    read = request.read(text)
     if not isinstance(read, Sprite):
         return [f"This is no drawing: {read}."]
     grids = read.grid[None]
     if structure.empty(grids)[0]:
         return ["Nothing is drawn."]
     return [*_shape_faults(grids), *_size_faults(read.grid, request.caption), *_colour_faults(read, request.caption)]
-
-
-def _read(text: str, request: Request) -> Sprite | grid_text.GridError:
-    return grid_text.read(text, {request.palette.name: request.palette}, (request.height, request.width))
 
 
 def _shape_faults(grids: np.ndarray) -> Iterator[str]:

@@ -22,12 +22,16 @@ from urllib.parse import urlsplit
 
 from data_prep.errors import InputError
 from data_prep.sprite import Sprite
+from eval.baseline.conditions import TAGS
+from eval.baseline.model_folder import read_config
 from eval.best_of import MAX_CANDIDATES, BestOf
 from eval.caption_words import CLASSES, Without
 from eval.generators import Generator, LanguageModel
+from eval.metrics import critics
 from eval.prompting import MAX_EXAMPLES, Examples, Prompted, Skill, check_length, leave_out, read_skill, sentence, sentences
 from eval.refinement import Answer, Refined
-from finetune.base_models import PACKAGED
+from finetune.adapter_folder import AdapterFacts
+from finetune.base_models import PACKAGED, file_sha256, resolve
 
 MODELS = ("adapter", "base", "transformer", "endpoint")
 NAMED = (*MODELS, "model", "skill")  # keys that take a name or a place
@@ -72,15 +76,15 @@ class Rival:
     @property
     def left_out(self) -> str:
         """What it misses, in words: a sentence of its skill, a class of words of its captions, or ''."""
-        return sentence(read_skill(Path(self.skill)), self.sentence) if self.sentence else self.word or ""
+        if self.skill is not None and self.sentence is not None:
+            return sentence(read_skill(Path(self.skill)), self.sentence)
+        return self.word or ""
 
     @property
     def told(self) -> str:
         """What it is told of a drawing, in words."""
         if self.transformer is not None:
-            from eval.baseline.conditions import TAGS
-
-            is_class = self._config()["conditions"]["reads"] == TAGS
+            is_class = read_config(Path(self.transformer))["conditions"]["reads"] == TAGS
             less = f", without {self.word} words" if self.word else ""
             return "zone and category" if is_class else f"what the caption says, as attributes{less}"
         more = (
@@ -92,12 +96,9 @@ class Rival:
     @property
     def can_be_told_nothing(self) -> bool:
         """Not so a sprite transformer that never was in training: what it does then is chance."""
-        return self.transformer is None or self._config()["facts"]["recipe"]["condition_dropout"] > 0
-
-    def _config(self) -> dict:
-        from eval.baseline.model_folder import read_config
-
-        return read_config(Path(self.transformer))
+        if self.transformer is None:
+            return True
+        return read_config(Path(self.transformer))["facts"]["recipe"]["condition_dropout"] > 0
 
     def load(self, dtype: str) -> Generator:
         """The bare model. dtype: of a language model; the sprite transformer is float32."""
@@ -126,25 +127,23 @@ class Rival:
         if self.earlier is not None:
             found = Refined(found, recorded(self.earlier), self.round)
         if self.skill is not None:
-            found = Prompted(found, Skill(self._skill(model)))
+            found = Prompted(found, Skill(self._guide(Path(self.skill), model)))
         if self.examples:
             found = Prompted(found, Examples(training, self.examples))
         if self.word is not None:  # first of all that a request goes through: examples are chosen by what is left
             found = Prompted(found, Without(self.word))
         return found
 
-    def _skill(self, model: LanguageModel) -> str:
-        text = read_skill(Path(self.skill))
-        if self.endpoint is None:  # whose tokenizer is not here
-            check_length(text, model.tokens.tokenizer, Path(self.skill))
+    def _guide(self, skill: Path, model: Generator) -> str:
+        text = read_skill(skill)
+        if isinstance(model, LanguageModel):  # the tokenizer of an endpoint is not here
+            check_length(text, model.tokens.tokenizer, skill)
         return text if self.sentence is None else leave_out(text, self.sentence)
 
 
-def load_guide():
+def load_guide() -> critics.Critic:
     """The committed critic that may select. Raises InputError where none comes with this copy."""
-    from eval.metrics.critics import COMMITTED, load
-
-    return load(COMMITTED, "guide")
+    return critics.load(critics.COMMITTED, "guide")
 
 
 def check(name: str, what: object) -> None:
@@ -213,7 +212,7 @@ def spread(generators: dict[str, dict]) -> dict[str, Rival]:
         plain = Rival(**{key: value for key, value in what.items() if key not in ("leave_out", "rounds")})
         variants = {name: plain}
         if what.get("leave_out") == "sentence":
-            count = len(sentences(read_skill(Path(plain.skill))))
+            count = len(sentences(read_skill(Path(what["skill"]))))
             variants |= {f"{name} − sentence {i}": replace(plain, sentence=i) for i in range(1, count + 1)}
         if what.get("leave_out") == "word":
             variants |= {f"{name} − {word}": replace(plain, word=word) for word in CLASSES}
@@ -233,12 +232,10 @@ def _rounds(name: str, rival: Rival, rounds: int) -> dict[str, Rival]:
 
 def fingerprint(what: dict) -> list | str | dict:
     """What makes an entry's drawings: hashes of its weights or server, of its guide and its skill, and its numbers; no place."""
-    from eval.baseline.model_folder import read_config
     from eval.endpoint import base_url
-    from finetune.adapter_folder import AdapterFacts
-    from finetune.base_models import file_sha256, resolve
 
     adapter = what.get("adapter")
+    weights: list | str
     if "endpoint" in what:
         weights = [what["model"], hashlib.sha256(base_url(what["endpoint"]).encode()).hexdigest()]
     elif "transformer" in what:

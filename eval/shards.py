@@ -99,7 +99,7 @@ class JsonLines:
         _append(self.own, rows)
         self.done |= {self._key(row) for row in rows}
 
-    def lacks(self, *key: str) -> bool:
+    def lacks(self, *key: str | int) -> bool:
         return key not in self.done
 
     def _key(self, row: dict) -> tuple:

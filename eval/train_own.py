@@ -175,7 +175,7 @@ def _sheet(out: Path, dataset: Path) -> str:
     model = LanguageModel.load(out / "adapter", base)
     real = _examples(dataset, model.palette)
     print(f"drawing {len(real)} captions of held-out sprites, pixel by pixel: some minutes on a CPU", flush=True)
-    requests = [Request(sprite.caption, sprite.height, sprite.width, model.palette, 1, i) for i, sprite in enumerate(real)]
+    requests = [Request.like(sprite, 1, index) for index, sprite in enumerate(real)]
     drawn = list(sprites_of(model, requests, Sampling(temperature=0.8), model.name))
     shown, captions = [], []
     for start in range(0, len(drawn), COLUMNS):

@@ -13,8 +13,9 @@ import numpy as np
 from data_prep.palette import Palette
 from data_prep.sprite import Sprite
 from data_prep.style import BODY, FEW, LIGHT, OUTLINE, roles_of
-from eval.postprocess.ramps import GREY_CHROMA, ramps_of
+from eval.postprocess.ramps import is_grey, ramps_of
 
+Entries = Sequence[int] | np.ndarray  # of a palette
 STEPS = 0.5  # what a missed step counts beside a missed colour
 _AXES = np.array([1, 2.5, 2.5])  # hue counts more than lightness: a blue that turns grey is worse than one that turns light
 _RANK, _POOR = 0.05, 0.06  # OKLab distance that a place less in the order of use, or a shade too few, is worth
@@ -31,7 +32,7 @@ def locked(source: Palette, target: Palette) -> np.ndarray:
     return table
 
 
-def _nearest(ramp: Sequence[int], source: Palette, offered: Sequence[int], target: Palette) -> np.ndarray:
+def _nearest(ramp: Entries, source: Palette, offered: Sequence[int], target: Palette) -> np.ndarray:
     """(n,) offered entries for a ramp's, by colour."""
     axes = _AXES if len(ramps_of(target)) > 1 else _AXES * (1, 0, 0)
     entries = _dark_to_light(offered, target)
@@ -64,7 +65,7 @@ def along(wanted: np.ndarray, offered: np.ndarray) -> np.ndarray:
     return np.array(places[::-1])
 
 
-def by_role(sprite: Sprite, target: Palette, roles: Mapping[str, Sequence[int]], counts: Sequence[int]) -> np.ndarray:
+def by_role(sprite: Sprite, target: Palette, roles: Mapping[str, Sequence[int]], counts: np.ndarray) -> np.ndarray:
     """(entries of the sprite's palette,) uint8: where its colours go in a reference's palette.
 
     counts: pixels of each entry there. Outline goes to outline and lights to lights, by lightness. The body's ramps go to the
@@ -97,12 +98,10 @@ def by_role(sprite: Sprite, target: Palette, roles: Mapping[str, Sequence[int]],
 
 def _is_detail(ramp: Sequence[int], palette: Palette, uses: np.ndarray) -> bool:
     """Greys in few pixels."""
-    entries = np.array(ramp)
-    grey = np.hypot(*palette.oklab[entries - 1, 1:].T).mean() < GREY_CHROMA
-    return bool(grey and uses[entries].sum() < FEW * uses[1:].sum())
+    return is_grey(ramp, palette) and bool(uses[np.array(ramp)].sum() < FEW * uses[1:].sum())
 
 
-def _ramps(palette: Palette, entries: Sequence[int], uses: Sequence[int]) -> list[tuple[int, ...]]:
+def _ramps(palette: Palette, entries: Sequence[int], uses: np.ndarray) -> list[tuple[int, ...]]:
     """The palette's ramps cut down to some entries, the most used first."""
     cut = [tuple(e for e in ramp if e in set(entries)) for ramp in ramps_of(palette)]
     return sorted(filter(None, cut), key=lambda ramp: (-sum(int(uses[e]) for e in ramp), ramp))
@@ -122,13 +121,13 @@ def _assigned(sources, targets, source: Palette, target: Palette, uses, counts) 
     return [(ramp, found.get(row, int(cost[row].argmin()))) for row, ramp in enumerate(sources)]
 
 
-def _hue(ramp: Sequence[int], palette: Palette, uses: Sequence[int]) -> np.ndarray:
+def _hue(ramp: Sequence[int], palette: Palette, uses: np.ndarray) -> np.ndarray:
     """(2,) mean OKLab a and b of a ramp as it is used."""
     entries = np.array(ramp)
-    return np.average(palette.oklab[entries - 1, 1:], axis=0, weights=np.maximum(np.asarray(uses)[entries], 1))
+    return np.average(palette.oklab[entries - 1, 1:], axis=0, weights=np.maximum(uses[entries], 1))
 
 
-def _like(ramp: Sequence[int], source: Palette, offered: Sequence[int], target: Palette) -> np.ndarray:
+def _like(ramp: Entries, source: Palette, offered: Sequence[int], target: Palette) -> np.ndarray:
     """(n,) offered entries for a ramp's, dark to light, by lightness alone, once its range is made that of what is offered."""
     entries = _dark_to_light(offered, target)
     wanted, there = source.oklab[np.array(ramp) - 1, 0].astype(float), target.oklab[entries - 1, 0].astype(float)

@@ -13,8 +13,10 @@ import sys
 from pathlib import Path
 
 from data_prep.errors import InputError, exit_code
+from eval.generators import LanguageModel
 from eval.prompting import MAX_SKILL_TOKENS
 from eval.run_folder import write_atomically
+from finetune.base_models import resolve
 
 QUESTION = (
     "Write a guide of ten short tips for drawing pixel art sprites of sea creatures. Write about the silhouette, the outline, "
@@ -27,8 +29,6 @@ def write_skill(
 ) -> Path:
     """Writes the guide and its provenance, returns the guide's path. most: tokens. Raises InputError for a base that is not to be
     had, or too many tokens."""
-    from eval.generators import LanguageModel
-
     if not 1 <= most <= MAX_SKILL_TOKENS:
         raise InputError(f"write_skill: --tokens {most}: a guide has 1 to {MAX_SKILL_TOKENS}")
     model = LanguageModel.load(base=base, dtype="float32")
@@ -36,9 +36,9 @@ def write_skill(
     if not text:
         raise InputError(f"write_skill: {base} answered nothing with seed {seed}; take another --seed")
     about = {
-        "model": _called(base), "base_sha256": _sha256(base), "question": QUESTION, "seed": seed, "temperature": temperature,
-        "question_sha256": hashlib.sha256(QUESTION.encode()).hexdigest(), "top_p": top_p, "tokens": most, "was_cut": is_cut,
-        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "model": _called(base), "base_sha256": resolve(base).sha256, "question": QUESTION, "seed": seed,
+        "temperature": temperature, "question_sha256": hashlib.sha256(QUESTION.encode()).hexdigest(), "top_p": top_p,
+        "tokens": most, "was_cut": is_cut, "sha256": hashlib.sha256(text.encode()).hexdigest(),
     }  # fmt: skip
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
@@ -46,7 +46,7 @@ def write_skill(
     return out
 
 
-def answer(model, seed: int, temperature: float, top_p: float, most: int) -> tuple[str, bool]:
+def answer(model: LanguageModel, seed: int, temperature: float, top_p: float, most: int) -> tuple[str, bool]:
     """What a `LanguageModel` answers, of at most so many of its tokens when read again, and whether it was cut there."""
     from eval.decoding import Sampling, write_freely
 
@@ -64,12 +64,6 @@ def answer(model, seed: int, temperature: float, top_p: float, most: int) -> tup
 def _called(base: str) -> str:
     """A folder by its last name: no place of this machine."""
     return Path(base).name if Path(base).exists() else base
-
-
-def _sha256(base: str) -> str:
-    from finetune.base_models import resolve
-
-    return resolve(base).sha256
 
 
 def main(arguments: list[str] | None = None) -> int:

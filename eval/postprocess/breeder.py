@@ -18,7 +18,7 @@ from data_prep.sprite import Sprite
 from eval.generators import Generator, Request, sprites_of
 from eval.metrics.memorisation import agreement, views
 from eval.metrics.structure import EMPTY_BELOW, bounding_box, statistics
-from eval.postprocess.ramps import GREY_CHROMA, ramp_tables
+from eval.postprocess.ramps import RampTables, is_grey, ramp_tables
 
 FOUNDER, COMPLETE, CROSS, MUTATE = "founder", "complete", "cross palettes", "mutate"
 OPERATIONS = (COMPLETE, CROSS, MUTATE, COMPLETE)  # in turns: crossing bodies counts double
@@ -103,11 +103,7 @@ def _check(generator: Generator, parents: Sequence[Sprite], generations: int, po
     for number, sprite in enumerate(parents, 1):
         if statistics(sprite.grid[None])["empty"]:
             raise InputError(f"parent {number}: empty; it takes a sprite with at least {EMPTY_BELOW:.0%} opaque pixels")
-        generator.refuse(_request(sprite, seed, 0))
-
-
-def _request(sprite: Sprite, seed: int, index: int, **other) -> Request:
-    return Request(sprite.caption, sprite.height, sprite.width, sprite.palette, seed, index, sprite.tags, **other)
+        generator.refuse(Request.like(sprite, seed))
 
 
 def _next_generation(generator: Generator, lineage: Lineage, number: int, population: int, seed: int, sampling) -> Lineage:
@@ -150,7 +146,8 @@ def _plan(pool: Sequence[Member], operation: str, name: str, index: int, seed: i
     if operation == CROSS:
         return _Plan(replace(child, sprite=in_hues_of(body.sprite, other.sprite)), None)
     if operation == MUTATE:
-        child = replace(child, parents=(body.id,), rows=_band(body.sprite.grid, rng))
+        rows = _band(body.sprite.grid, rng)
+        child = replace(child, parents=(body.id,), rows=rows)
     else:
         mixed = bool(rng.integers(2)) and body.sprite.caption != other.sprite.caption
         caption, tags = (body if mixed else other).sprite.caption, (body if mixed else other).sprite.tags
@@ -158,7 +155,7 @@ def _plan(pool: Sequence[Member], operation: str, name: str, index: int, seed: i
         rows = (_cut(body.sprite.grid, rng), body.sprite.height)
         child = replace(child, sprite=replace(body.sprite, caption=caption, tags=tags), mixed_with=mixed_with, rows=rows)
     given = child.sprite.grid.astype(np.int16)
-    given[slice(*child.rows)] = -1
+    given[slice(*rows)] = -1
     return _Plan(child, given)
 
 
@@ -182,7 +179,7 @@ def _draw(generator: Generator, plans: Sequence[_Plan], sampling) -> Iterator[Me
     """The children of the plans in their order; all in one call of the generator."""
     asked = [plan for plan in plans if plan.given is not None]
     requests = [
-        _request(plan.child.sprite, plan.child.seed, plan.child.index, given=plan.given, mixed_with=plan.child.mixed_with)
+        Request.like(plan.child.sprite, plan.child.seed, plan.child.index, given=plan.given, mixed_with=plan.child.mixed_with)
         for plan in asked
     ]
     drawn = sprites_of(generator, requests, sampling)
@@ -199,8 +196,7 @@ def in_hues_of(body: Sprite, other: Sprite) -> Sprite:
     """
     tables = ramp_tables(body.palette)
     wanted, offered = _by_use(body, tables), _by_use(other, tables)
-    lab = body.palette.oklab
-    grey = [bool(np.hypot(*lab[np.array(ramp) - 1, 1:].T).mean() < GREY_CHROMA) for ramp in tables.ramps]
+    grey = [is_grey(ramp, body.palette) for ramp in tables.ramps]
     pairs = [(wanted[0], offered[0])]
     pairs += zip([r for r in wanted[1:] if not grey[r]], [r for r in offered[1:] if not grey[r]], strict=False)
     swap = np.arange(len(body.palette), dtype=np.uint8)
@@ -211,7 +207,7 @@ def in_hues_of(body: Sprite, other: Sprite) -> Sprite:
     return replace(body, grid=swap[body.grid])
 
 
-def _by_use(sprite: Sprite, tables) -> list[int]:
+def _by_use(sprite: Sprite, tables: RampTables) -> list[int]:
     """Numbers of the ramps that a sprite uses, the most used first."""
     used = np.bincount(tables.ramp_of[sprite.grid[sprite.grid > 0]], minlength=len(tables.ramps))
     return [int(ramp) for ramp in np.argsort(-used, kind="stable") if used[ramp]]
@@ -230,7 +226,8 @@ def fault(child: Member, founders: Sequence[Member], others: Sequence[Member]) -
 def _misbuilt(grid: np.ndarray, founders: Sequence[np.ndarray]) -> str | None:
     found = {name: float(value[0]) for name, value in statistics(grid[None]).items()}
     known = [statistics(founder[None]) for founder in founders]
-    low, high = ({name: float(pick(one[name][0] for one in known)) for name in found} for pick in (min, max))
+    low = {name: float(min(one[name][0] for one in known)) for name in found}
+    high = {name: float(max(one[name][0] for one in known)) for name in found}
     if found["empty"] or found["opaque_share"] < FILLING[0] * low["opaque_share"]:
         return f"nearly empty: {found['opaque_share']:.0%} opaque"
     if found["opaque_share"] > FILLING[1] * high["opaque_share"]:

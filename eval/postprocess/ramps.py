@@ -4,6 +4,7 @@ A palette that brings ramps over all of its entries (reef64) keeps them; free an
 clustering in OKLab. Cached by the palette's hash.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,8 +61,13 @@ def ramps_of(palette: Palette) -> tuple[tuple[int, ...], ...]:
     return tuple(_by_lightness(group + 1, palette) for group in groups if len(group))
 
 
-def hue_clusters(hue: np.ndarray, spread: float = HUE_SPREAD) -> np.ndarray:
-    """(n,) degrees → (n,) cluster numbers in the order of hue; none spans more than `spread`.
+def is_grey(ramp: Sequence[int], palette: Palette) -> bool:
+    """Whether no hue is seen in these entries, taken together."""
+    return bool(np.hypot(*palette.oklab[np.array(ramp) - 1, 1:].T).mean() < GREY_CHROMA)
+
+
+def hue_clusters(hue: np.ndarray) -> np.ndarray:
+    """(n,) degrees → (n,) cluster numbers in the order of hue; none spans more than HUE_SPREAD.
 
     Neighbours on the circle are joined while they fit, those with the smallest common span first.
     """
@@ -70,7 +76,7 @@ def hue_clusters(hue: np.ndarray, spread: float = HUE_SPREAD) -> np.ndarray:
     while len(arcs) > 1:
         spans = [(hue[after[-1]] - hue[arc[0]]) % 360 for arc, after in zip(arcs, arcs[1:] + arcs[:1], strict=True)]
         nearest = int(np.argmin(np.round(spans, 6)))
-        if spans[nearest] > spread:
+        if spans[nearest] > HUE_SPREAD:
             break
         joined = arcs[nearest] + arcs[(nearest + 1) % len(arcs)]
         arcs = [*arcs[:nearest], joined, *arcs[nearest + 2 :]] if nearest + 1 < len(arcs) else [*arcs[1:-1], joined]

@@ -8,7 +8,7 @@ mirrored light is the mirrored result, and a sprite does not depend on its batch
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -52,10 +52,6 @@ class Light:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise InputError(f"light: {name} {value!r}; it takes a number from {low} to {high}")
-
-    def mirrored(self) -> "Light":
-        """The same light in a mirror that swaps left and right."""
-        return replace(self, azimuth=(180 - round(self.azimuth, 6)) % 360)
 
     def direction(self) -> tuple[float, float, float]:
         """Unit vector to the light: right, down, towards the viewer. Mirrored azimuths differ in signs alone."""
@@ -155,7 +151,7 @@ def distance_to_edge(opaque: np.ndarray) -> np.ndarray:
 
 
 def _eroded(mask: np.ndarray, four: bool) -> np.ndarray:
-    p = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
+    p = _padded(mask)
     cross = p[:, :-2, 1:-1] & p[:, 2:, 1:-1] & p[:, 1:-1, :-2] & p[:, 1:-1, 2:] & mask
     return cross if four else cross & p[:, :-2, :-2] & p[:, 2:, :-2] & p[:, :-2, 2:] & p[:, 2:, 2:]
 
@@ -247,7 +243,7 @@ def _own_light(grids: np.ndarray, normals, tables: RampTables) -> np.ndarray:
 def _occlusion(height: np.ndarray) -> np.ndarray:
     """0…1: how far more than half of the 5×5 around stands higher, as in creases and inner corners; a slope has 0."""
     rows, columns = height.shape[1:]
-    p = np.pad(height, ((0, 0), (2, 2), (2, 2)))
+    p = _padded(height, 2)
     lifted, higher = height + 0.25, np.zeros(height.shape, np.int8)
     for y in range(5):
         for x in range(5):
@@ -266,7 +262,7 @@ def _rim_entries(grids: np.ndarray, lights: np.ndarray, tables: RampTables) -> n
     group = tables.ramp_of[grids] + ramps * np.arange(count)[:, None, None]
     votes = np.bincount(group[lights], minlength=count * ramps).reshape(count, ramps)
     common = tables.glowing[votes.argmax(1)][:, None, None]
-    return np.where(votes.any(1)[:, None, None], common, tables.glowing[tables.ramp_of[grids]])
+    return np.where(votes.sum(1)[:, None, None] > 0, common, tables.glowing[tables.ramp_of[grids]])
 
 
 def _brighter(one: np.ndarray, other: np.ndarray, tables: RampTables) -> np.ndarray:

@@ -84,6 +84,13 @@ def test_the_best_stands_against_the_worst_where_they_differ_by_the_margin(score
         assert one.source == GUIDE and one.caption == dict(asked.prompts)[one.prompt_id].caption
 
 
+def test_what_an_earlier_start_drew_beyond_n_makes_no_pair():
+    asked = candidates(count=1, n=2)
+    rows = [{"prompt_id": "prompt-0", "candidate": i, "text": str(i), "guide": s} for i, s in enumerate((0.5, 0.9, 0.1, 1.0))]
+    (found,) = best_and_worst(asked, rows, 0.1)
+    assert (found.chosen, found.rejected) == ("1", "0")
+
+
 def test_prompts_are_of_the_training_split_and_none_is_held_out(reef):
     held_out = HeldOut.of(reef)
     found = training_prompts(reef, REEF, 500, 1, held_out)

@@ -15,7 +15,7 @@ from data_prep.sprite import Sprite
 from eval.controls import degenerate
 from eval.decoding import Sampling
 from eval.generators import UNCONSTRAINED, LanguageModel, Request
-from eval.refinement import STEP, Refined, criticism, faults, refined, silhouette
+from eval.refinement import STEP, Refined, criticism, faults, silhouette
 
 REEF = named("reef64")
 _, HELD_OUT, _ = reef_sprites()
@@ -75,7 +75,7 @@ def test_a_faulty_drawing_is_drawn_again_and_a_good_one_stands():
     blank = encode(np.zeros_like(good.grid), REEF)
     fake = Listed(lambda r: encode(good.grid, REEF) if r.chat.replies or r.index % 2 else blank)
     asked = [replace(request(good), index=index) for index in range(4)]
-    drawings = list(refined(fake, 1).answer(asked, Sampling(), batch_size=3))
+    drawings = list(Refined(fake, fake.answer).answer(asked, Sampling(), batch_size=3))
     assert [drawing.text for drawing in drawings] == [encode(good.grid, REEF)] * 4
     assert [(drawing.seconds, drawing.tokens) for drawing in drawings] == [(2.0, 20), (1.0, 10)] * 2
     again = [r for r in fake.asked if r.chat.replies]
@@ -92,24 +92,19 @@ def test_each_round_goes_on_from_the_last_one_with_noise_of_its_own():
         return encode(grid, REEF)
 
     fake = Listed(text)
-    last = next(refined(fake, 3).answer([request(HELD_OUT[0])], Sampling()))
+    twice = Refined(fake, Refined(fake, fake.answer).answer, 2)
+    last = next(Refined(fake, twice.answer, 3).answer([request(HELD_OUT[0])], Sampling()))
     assert [one.index for one in fake.asked] == [0, STEP, 2 * STEP, 3 * STEP]
     assert [len(one.chat.replies) for one in fake.asked] == [0, 1, 1, 1]  # the latest drawing alone, so that chats stay short
     assert fake.asked[3].chat.replies[0][0] == text(fake.asked[2]) and last.text == text(fake.asked[3])
     assert (last.seconds, last.tokens) == (4.0, 40)
 
 
-def test_no_rounds_is_the_generator_itself(model):
-    assert refined(model, 0) is model
-
-
 @pytest.mark.parametrize("mode", ["grammar", UNCONSTRAINED])
 def test_a_real_chat_is_answered_in_both_modes(model, mode):
     asked = [Request("a large red crab", 4, 4, REEF, 3, index) for index in range(2)]
-    plain, again = (list(one.answer(asked, Sampling(), mode)) for one in (model, refined(model, 1)))
+    plain, again = (list(one.answer(asked, Sampling(), mode)) for one in (model, Refined(model, model.answer)))
     assert all(after.text != before.text and after.tokens > before.tokens for before, after in zip(plain, again, strict=True))
-    told_again = next(Refined(model, model.answer).answer(asked[:1], Sampling(), mode))
-    assert told_again.text == again[0].text
 
 
 def test_special_tokens_in_a_free_answer_cannot_end_the_turn(model):

@@ -210,7 +210,7 @@ def test_only_prompts_with_such_words_are_drawn_and_measured(recipe, tmp_path):
 
 def test_a_transformer_that_reads_tags_has_no_words_to_leave_out(monkeypatch):
     config = {"conditions": {"reads": "tags"}, "facts": {"recipe": {"condition_dropout": 0.1}}}
-    monkeypatch.setattr(rivals.Rival, "_config", lambda self: config)
+    monkeypatch.setattr(rivals, "read_config", lambda folder: config)
     with pytest.raises(InputError, match="reads tags, no captions"):
         rivals.Rival(transformer="t", word="colour").load("float32")
 
