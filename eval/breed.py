@@ -5,26 +5,24 @@ Writes whole or not at all: <id>.png for every child, lineage.json, tree.png (pa
 """
 
 import json
-import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.contact_sheet import BACKGROUND, INK, fit_text
+from data_prep.contact_sheet import BACKGROUND, INK, broken_text
 from data_prep.errors import InputError
 from data_prep.palette import Palette, named
 from data_prep.sprite import Sprite
+from data_prep.whole_files import whole_folder
 from eval.draw import load_model
 from eval.order import check_caption
 from eval.pictures import read_png, write_gif, write_png
 from eval.postprocess.breeder import COMPLETE, CROSS, FOUNDER, MUTATE, Lineage, Member, breed
 
-STEP_MILLISECONDS = 500
+STEP_MILLISECONDS, STEPS_SIDE = 500, 256
 LINEAGE, TREE, STEPS = "lineage.json", "tree.png", "steps.gif"
 LINE_OF = {COMPLETE: (124, 196, 255), CROSS: (255, 196, 92), MUTATE: (150, 226, 140)}  # colours of the tree's lines
 _SLOT, _TEXT, _BETWEEN, _MARGIN = 132, 44, 48, 16  # pixels of the tree: a sprite's square, its three lines, rows, border
@@ -76,20 +74,16 @@ def write_lineage(folder: Path, lineage: Lineage, how: dict, scale: int = 1) -> 
     how: what is told of the drawing, for lineage.json and each child's text chunks; `generator` names what drew.
     """
     _check_place(folder)
-    staging = Path(tempfile.mkdtemp(dir=folder.absolute().parent, prefix=".breed-"))
     try:
-        for member in lineage.members:
-            if member.operation != FOUNDER:
-                _write_child(staging / f"{member.id}.png", member, how, scale)
-        (staging / LINEAGE).write_text(json.dumps({**how, **lineage.to_json()}, indent=1, ensure_ascii=False), "utf-8")
-        family_tree(lineage).save(staging / TREE)
-        write_steps(staging / STEPS, lineage.members)
-        staging.chmod(0o755)
-        os.replace(staging, folder)
+        with whole_folder(folder) as staging:
+            for member in lineage.members:
+                if member.operation != FOUNDER:
+                    _write_child(staging / f"{member.id}.png", member, how, scale)
+            (staging / LINEAGE).write_text(json.dumps({**how, **lineage.to_json()}, indent=1, ensure_ascii=False), "utf-8")
+            family_tree(lineage).save(staging / TREE)
+            write_steps(staging / STEPS, lineage.members)
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return folder
 
 
@@ -99,8 +93,8 @@ def _write_child(file: Path, member: Member, how: dict, scale: int) -> None:
     write_png(file, replace(member.sprite, source=how["generator"]), scale, {**told, **how})
 
 
-def write_steps(file: Path, members: Sequence[Member], side: int = 256) -> None:
-    """A GIF of all members in their order, about `side` pixels a side, in exactly their colours, transparent where they are."""
+def write_steps(file: Path, members: Sequence[Member]) -> None:
+    """A GIF of all members in their order, about STEPS_SIDE pixels a side, in exactly their colours, transparent as they are."""
     height, width = (max(lengths) for lengths in zip(*(member.sprite.grid.shape for member in members), strict=True))
     frames = []
     for member in members:
@@ -108,7 +102,7 @@ def write_steps(file: Path, members: Sequence[Member], side: int = 256) -> None:
         top, left = (height - grid.shape[0]) // 2, (width - grid.shape[1]) // 2
         frames.append(np.zeros((height, width), np.uint8))
         frames[-1][top : top + grid.shape[0], left : left + grid.shape[1]] = grid
-    write_gif(file, frames, members[0].sprite.palette, max(1, side // max(height, width)), STEP_MILLISECONDS)
+    write_gif(file, frames, members[0].sprite.palette, max(1, STEPS_SIDE // max(height, width)), STEP_MILLISECONDS)
 
 
 def family_tree(lineage: Lineage):
@@ -148,17 +142,8 @@ def _draw_member(page, draw, member: Member, x: int, y: int) -> None:
     draw.rectangle([x, y, x + _SLOT - 1, y + _SLOT + _TEXT - 2], BACKGROUND, LINE_OF.get(member.operation, INK))
     page.paste(picture, (x + (_SLOT - picture.width) // 2, y + (_SLOT - picture.height) // 2), picture)
     caption = member.sprite.caption if member.mixed_with is None else f"{member.sprite.caption} + {member.mixed_with}"
-    first, rest = _broken(caption, _SLOT - 6)
-    for line, text in enumerate((f"{member.id} {member.operation}", first, fit_text(rest, _SLOT - 6))):
+    for line, text in enumerate((f"{member.id} {member.operation}", *broken_text(caption, _SLOT - 6, 2))):
         draw.text((x + 3, y + _SLOT + 13 * line), text, fill=INK, font=font)
-
-
-def _broken(text: str, width: int) -> tuple[str, str]:
-    """The words that fit in a line of `width` pixels, and the rest; a first word that is longer is cut."""
-    words = text.split()
-    fitting = [n for n in range(1, len(words) + 1) if fit_text(line := " ".join(words[:n]), width) == line]
-    count = max(fitting, default=1)
-    return fit_text(" ".join(words[:count]), width), " ".join(words[count:])
 
 
 def _picture(sprite: Sprite, side: int):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-from data_prep.wording import WHITE, WORDS
+from data_prep.wording import WHITE, WORDS, with_article
 from eval.generators import Request
 
 CLASSES = {  # word class → the attributes whose words it takes away
@@ -57,7 +57,7 @@ def _mended(text: str, word: str) -> str:
     if word == "noun":
         text = re.sub(rf"\ban? {_GAP}", _GAP, text)
     text = re.sub(rf"\b(?:with|and|an?) {_GAP}(?=\s*(?:[,:]|$))", _GAP, text)
-    text = re.sub(rf"\ban? {_GAP} ?(\w)", lambda match: f"{'an' if match[1] in 'aeiou' else 'a'} {match[1]}", text)
+    text = re.sub(rf"\ban? {_GAP} ?(\w)", lambda match: with_article(match[1]), text)
     text = re.sub(rf"\s*{_GAP}", "", text)
     return re.sub(r"(?:\s*,)+", ",", text).strip(" ,:")
 

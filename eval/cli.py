@@ -85,11 +85,7 @@ def _add_report(report: argparse.ArgumentParser) -> None:
 def _add_draw(draw: argparse.ArgumentParser) -> None:
     draw.add_argument("caption", nargs="?", help="what to draw, such as 'a striped orange fish facing left'")
     draw.add_argument("--recipe", type=Path, help="instead of a caption: what a whole run compares")
-    draw.add_argument("--adapter", type=Path, help="an adapter's folder; by default the newest that is here")
-    draw.add_argument("--base", help="base model: packaged name, folder, GGUF file or hub id")
-    draw.add_argument("--transformer", type=Path, help="instead: a sprite transformer's folder")
-    draw.add_argument("--endpoint", metavar="URL", help="instead: a server with an OpenAI-compatible API")
-    draw.add_argument("--endpoint-model", metavar="NAME", help="which of its models; by default its first")
+    _add_model(draw, endpoint=True)
     draw.add_argument("--n", type=int, help="how many; by default 1")
     draw.add_argument("--seed", type=int, help="by default 0")
     draw.add_argument("--size", type=int, help="pixels a side; by default the adapter's first")
@@ -115,12 +111,19 @@ def _add_draw(draw: argparse.ArgumentParser) -> None:
     draw.set_defaults(run=_draw)
 
 
+def _add_model(command: argparse.ArgumentParser, endpoint: bool = False) -> None:
+    command.add_argument("--adapter", type=Path, help="an adapter's folder; by default the newest that is here")
+    command.add_argument("--base", help="base model: packaged name, folder, GGUF file or hub id")
+    command.add_argument("--transformer", type=Path, help="instead: a sprite transformer's folder")
+    if endpoint:
+        command.add_argument("--endpoint", metavar="URL", help="instead: a server with an OpenAI-compatible API")
+        command.add_argument("--endpoint-model", metavar="NAME", help="which of its models; by default its first")
+
+
 def _add_breed(breed: argparse.ArgumentParser) -> None:
     breed.add_argument("parents", nargs="+", type=Path, metavar="PNG", help="two or more sprites")
     breed.add_argument("--captions", nargs="+", help="what they show, in their order; by default what the PNGs say")
-    breed.add_argument("--adapter", type=Path, help="an adapter's folder; by default the newest that is here")
-    breed.add_argument("--base", help="base model: packaged name, folder, GGUF file or hub id")
-    breed.add_argument("--transformer", type=Path, help="instead: a sprite transformer's folder")
+    _add_model(breed)
     breed.add_argument("--generations", type=int, default=3)
     breed.add_argument("--n", type=int, default=4, help="children a generation")
     breed.add_argument("--seed", type=int, default=0)
@@ -168,25 +171,16 @@ def _shade(options) -> None:
 
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:
+    from eval.bench import commands as pixel_art_bench
+    from eval.speed import commands as speed
+
     what = bench.add_subparsers(dest="what", required=True, metavar="WHAT")
-    _add_pixel_art_bench(what)
-    from eval.speed.commands import add_to
-
-    add_to(what)
-
-
-def _add_pixel_art_bench(what: argparse._SubParsersAction) -> None:
-    from eval.bench.commands import add_to
-
-    add_to(what)
+    pixel_art_bench.add_to(what)
+    speed.add_to(what)
 
 
 def _add_play(play: argparse.ArgumentParser) -> None:
-    play.add_argument("--adapter", type=Path, help="an adapter's folder; by default the newest that is here")
-    play.add_argument("--base", help="base model: packaged name, folder, GGUF file or hub id")
-    play.add_argument("--transformer", type=Path, help="instead: a sprite transformer's folder")
-    play.add_argument("--endpoint", metavar="URL", help="instead: a server with an OpenAI-compatible API")
-    play.add_argument("--endpoint-model", metavar="NAME", help="which of its models; by default its first")
+    _add_model(play, endpoint=True)
     _add_server(play)
     play.set_defaults(run=_play)
 

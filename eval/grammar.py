@@ -79,18 +79,17 @@ class GrammarProcessor(LogitsProcessor):
     """
 
     def __init__(self, tokenizer, text: str):
-        import llguidance
         import llguidance.hf
 
-        self.tokenizer = llguidance.hf.from_tokenizer(tokenizer)
-        self.make = lambda: llguidance.LLMatcher(self.tokenizer, text)
-        self.matchers, self.length = [], 0
+        self.tokenizer, self.text = llguidance.hf.from_tokenizer(tokenizer), text
+        self.matchers = []
 
     def __call__(self, input_ids, scores):
+        import llguidance
         import llguidance.torch
 
         if not self.matchers:
-            self.matchers = [self.make() for _ in input_ids]
+            self.matchers = [llguidance.LLMatcher(self.tokenizer, self.text) for _ in input_ids]
         else:
             for matcher, row in zip(self.matchers, input_ids.tolist(), strict=True):
                 if not matcher.is_stopped():

@@ -8,7 +8,6 @@ may come from a killed process or from strangers.
 import hashlib
 import json
 import math
-import os
 import warnings
 import zipfile
 import zlib
@@ -16,13 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 
 from data_prep import bounded
 from data_prep.errors import InputError
 from data_prep.palette import Palette
+from data_prep.whole_files import write_whole
 from eval.metrics.likelihood import CONDITIONS
 
 RIVAL_LOG = "rival_training_log.jsonl"  # a copy of the training log of the run's first sprite transformer
@@ -183,14 +182,5 @@ def fingerprints(folder: Path) -> dict[str, str]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes UTF-8 beside `path`, then puts it in place: readers see the old file or the new one."""
-    with NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(text.encode("utf-8", "backslashreplace"))
-            file.close()
-            temporary.chmod(0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    """`write_whole` of any text: what UTF-8 cannot hold is spelt out."""
+    write_whole(path, text.encode("utf-8", "backslashreplace"))

@@ -10,6 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from data_prep.errors import InputError
@@ -39,7 +40,7 @@ def shade_files(options) -> None:
     for path, target, sprite in zip(options.inputs, targets, sprites, strict=False):
         lit = replace(sprite, grid=shade(sprite.grid, sprite.palette, light))
         how = {"light": json.dumps(asdict(light)), "source": path.name}
-        _write(target, lambda file, lit=lit, how=how: write_png(file, lit, options.scale, how))
+        _write(target, partial(write_png, sprite=lit, scale=options.scale, how=how))
     if options.sweep:
         _write(Path(options.sweep[1]), lambda file: write_sweep(file, sprites[0], light, frames, options.scale))
 
