@@ -11,7 +11,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
@@ -157,7 +157,7 @@ class Ratings:
     def raters(self) -> list[tuple[str, str]]:
         """(name, kind) of each."""
         with self._named():
-            return [tuple(row) for row in self._base.execute("SELECT name, kind FROM raters ORDER BY name")]
+            return [(row["name"], row["kind"]) for row in self._base.execute("SELECT name, kind FROM raters ORDER BY name")]
 
     def votes(self, kind: str) -> list[Vote]:
         """Of all raters of one kind, in the order of showing."""
@@ -214,7 +214,7 @@ class Ratings:
         """Writes all votes as lines of JSON, people's first; returns how many. Raises InputError."""
         votes = [vote for kind in KINDS for vote in self.votes(kind)]
         try:
-            write_atomically(path, "".join(json.dumps(_line(vote), ensure_ascii=False) + "\n" for vote in votes))
+            write_atomically(path, "".join(json.dumps(asdict(vote), ensure_ascii=False) + "\n" for vote in votes))
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from error
         return len(votes)
@@ -240,11 +240,7 @@ class Ratings:
 
 
 def _vote(row: sqlite3.Row) -> Vote:
-    return Vote(**{name: row[name] for name in (*_PAIR, "rater", "kind", *_SAID)})
-
-
-def _line(vote: Vote) -> dict:
-    return {name: getattr(vote, name) for name in (*_PAIR, "rater", "kind", *_SAID)}
+    return Vote(*(row[field.name] for field in fields(Vote)))
 
 
 def _read(line: bytes) -> Vote | None:
@@ -264,7 +260,7 @@ def _read(line: bytes) -> Vote | None:
     return Vote(**own, repeats=repeats, seconds=number(seconds))
 
 
-def _is_name(rater: object) -> bool:
+def _is_name(rater: str) -> bool:
     return is_word(rater) and rater.isprintable() and rater == rater.strip()
 
 
