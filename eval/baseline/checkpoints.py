@@ -10,6 +10,7 @@ import torch
 from data_prep.bounded import first_line, read_json
 from data_prep.errors import InputError
 from eval.baseline.model_folder import UNFINISHED, put_back, staged
+from finetune.checkpoints import checkpoint, checkpoints
 
 KEPT = 2
 TENSORS, STATE, RECIPE_MARK = "state.safetensors", "state.json", "recipe_hash"
@@ -23,7 +24,7 @@ def save_checkpoint(out: Path, model: torch.nn.Module, averaged: Mapping, optimi
     for name, parameter in model.named_parameters():
         tensors[f"model.{name}"] = parameter.detach()
         tensors |= {f"{kind}.{name}": value for kind, value in optimiser.state[parameter].items()}
-    with staged(out / f"checkpoint-{state['step']}") as folder:
+    with staged(checkpoint(out, state["step"])) as folder:
         save_file({key: value.cpu().contiguous() for key, value in tensors.items()}, folder / TENSORS)
         (folder / STATE).write_text(json.dumps(state))
     for old in checkpoints(out)[:-KEPT]:
@@ -46,12 +47,6 @@ def load_checkpoint(folder: Path, model: torch.nn.Module, averaged: dict, optimi
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder}: damaged: {first_line(error)}; remove it to go on at the one before") from error
     return state
-
-
-def checkpoints(out: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first. A folder such as `checkpoint-old` is somebody's own."""
-    found = ((path.name.removeprefix("checkpoint-"), path) for path in out.glob("checkpoint-*"))
-    return [path for _, path in sorted((int(step), path) for step, path in found if step.isdecimal())]
 
 
 def claim(out: Path, recipe_hash: str) -> Path | None:

@@ -41,7 +41,8 @@ class Conditions:
         """The vocabulary of (caption, tags) pairs."""
         counts = Counter(item for caption, tags in subjects for item in stated(reads, caption, tags).items())
         common = sorted(item for item, count in counts.items() if count >= MIN_SPRITES)
-        return cls(reads, {slot: [word for key, word in common if key == slot] for slot in sorted({key for key, _ in common})})
+        slots = sorted({slot for slot, _ in common})
+        return cls(reads, {slot: tuple(word for key, word in common if key == slot) for slot in slots})
 
     @property
     def classes(self) -> tuple[int, ...]:

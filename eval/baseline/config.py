@@ -87,7 +87,7 @@ class TrainRecipe:
 
 def _check(key: str, value, kind, least=None, most=None) -> None:
     fits = isinstance(value, kind) and not isinstance(value, bool)
-    if not fits or (least is not None and value < least) or (most is not None and value > most):
+    if not (fits and (least is None or value >= least) and (most is None or value <= most)):
         bounds = "" if least is None else f" from {least}" + ("" if most is None else f" to {most}")
         raise InputError(f"recipe: {key} is {value!r}; it takes {'a word' if kind is str else 'a number'}{bounds}")
 
@@ -109,7 +109,8 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> TrainRecipe:
         raise InputError(f"--set: cannot be read as YAML: {first_line(error)}") from error
     for name, value in given:
         if name.startswith("shape."):
-            keys["shape"] = (keys.get("shape") or {}) | {name.removeprefix("shape."): value}
+            shape = keys.get("shape") or {}
+            keys["shape"] = shape | {name.removeprefix("shape."): value} if isinstance(shape, dict) else shape
         else:
             keys[name] = value
     check_keys(keys, [f.name for f in fields(TrainRecipe)], f"recipe {path}")

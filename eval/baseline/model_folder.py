@@ -63,7 +63,7 @@ def load_model(folder: Path):
     about, palette = read_config(folder), load_palette(folder)
     try:
         conditions = Conditions(**about["conditions"])
-        facts = ModelFacts(**about["facts"] | {"sizes": tuple(map(tuple, about["facts"]["sizes"]))})
+        facts = ModelFacts(**about["facts"] | {"sizes": tuple((h, w) for h, w in about["facts"]["sizes"])})
         shape, weights = SpriteTransformerConfig(**about["shape"]), load_file(folder / WEIGHTS)
         with torch.device("meta"):  # takes no memory, whatever the shape is
             stated = {name: tuple(value.shape) for name, value in SpriteTransformer(shape).state_dict().items()}

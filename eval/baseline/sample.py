@@ -64,13 +64,10 @@ def draw_grids(
     """
     height, width = size
     device, entries, pixels = model.head.weight.device, model.config.entries, height * width
-    noise = torch.from_numpy(np.stack([gumbel_noise(*key, pixels, entries) for key in keys], 1)).to(
-        device
-    )  # (pixels, B, entries)
-    stands = (
-        torch.full((pixels, len(keys)), -1) if given is None else torch.from_numpy(given.reshape(len(keys), -1).T.astype(int))
-    )
-    stands, is_open = stands.to(device), (stands < 0).any(1).tolist()
+    gumbel = np.stack([gumbel_noise(*key, pixels, entries) for key in keys], 1)  # (pixels, B, entries)
+    stood = np.full((pixels, len(keys)), -1) if given is None else given.reshape(len(keys), -1).T.astype(int)
+    noise, stands = torch.from_numpy(gumbel).to(device), torch.from_numpy(stood).to(device)
+    is_open = (stands < 0).any(1).tolist()
     canvas = torch.full((len(keys), pixels + 1), entries, device=device)
     told = torch.from_numpy(np.ascontiguousarray(conditions, np.int64)).to(device)
     cursor = Cursor(model, told.flatten(0, 1), height, width)

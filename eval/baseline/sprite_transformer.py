@@ -5,9 +5,9 @@ it is drawn: its place, the pixels around it that stand already and, in a `grid`
 without which it is slow to learn to heed them. Its output is that pixel's logits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +20,6 @@ MAX_SIDE = 32
 NEIGHBOURS = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (-1, -2), (-1, 2), (-2, -1), (-2, 1))
 RASTER, GRID = "raster", "grid"
 SHORT = 512  # tokens; beyond, the scores of a batch take too much memory
-
-
 MOST, MOST_LAYERS = 2**16, 256  # of a shape's numbers: a file may state any
 
 
@@ -61,6 +59,8 @@ class SpriteTransformerConfig:
 class SpriteTransformer(nn.Module):
     """forward: (B, H, W) long grids and (B, slots) long conditions → (B, H·W, entries) logits of every pixel."""
 
+    condition_starts: torch.Tensor
+
     def __init__(self, config: SpriteTransformerConfig):
         super().__init__()
         self.config = config
@@ -68,28 +68,19 @@ class SpriteTransformer(nn.Module):
         self.condition = nn.Embedding(sum(config.classes) + len(config.classes), d)
         starts = [sum(config.classes[:slot]) + slot for slot in range(len(config.classes))]
         self.register_buffer("condition_starts", torch.tensor(starts, dtype=torch.long), persistent=False)
-        if config.positions == GRID:
-            self.places = nn.ModuleList(nn.Embedding(MAX_SIDE, d) for _ in range(4))
-            self.pixel = nn.Embedding(config.entries + 1, config.pixel_width)  # the last: no pixel there
-            self.mix = nn.Linear((len(NEIGHBOURS) + 1) * config.pixel_width, d)
-        else:
-            self.places = nn.ModuleList([nn.Embedding(MAX_SIDE**2, d)])
-            self.pixel = nn.Embedding(config.entries + 1, d)
-            self.mix = nn.Identity()
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        is_grid = config.positions == GRID
+        places = [nn.Embedding(MAX_SIDE, d) for _ in range(4)] if is_grid else [nn.Embedding(MAX_SIDE**2, d)]
+        self.places: Sequence[nn.Embedding] = nn.ModuleList(places)  # type: ignore[assignment]  # stubs lack generics
+        self.pixel = nn.Embedding(config.entries + 1, config.pixel_width if is_grid else d)  # the last: no pixel there
+        self.mix = nn.Linear((len(NEIGHBOURS) + 1) * config.pixel_width, d) if is_grid else nn.Identity()
+        blocks = [Block(config) for _ in range(config.layers)]
+        self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]  # stubs lack generics
         self.norm = nn.LayerNorm(d)
         self.head = nn.Linear(d, config.entries, bias=False)
         self.apply(_initialise)
         for block in self.blocks:  # the residual stream keeps its scale at any depth (GPT-2)
             for last in (block.out, block.down):
                 nn.init.normal_(last.weight, std=0.02 / (2 * config.layers) ** 0.5)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "SpriteTransformer":
-        """The weights of a trained model's folder; raises InputError when it is missing, torn or of another palette."""
-        from eval.baseline.model_folder import load_model
-
-        return load_model(Path(folder))[0]
 
     def forward(self, grids: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         height, width = grids.shape[1:]

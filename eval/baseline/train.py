@@ -17,7 +17,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError, exit_code
 from data_prep.sprite import Sprite
-from data_prep.whole_files import alone
+from data_prep.whole_files import alone, rows_until
 
 LOG, MODEL, BEST_BY_LOSS, BEST_BY_GUIDE = "training_log.jsonl", "model", "best-by-loss", "best-by-guide"
 Guide = Callable[[Sequence[Sprite], Sequence[str]], float]  # drawings and the categories asked for → higher is better
@@ -71,7 +71,7 @@ class Training:
                 raise InputError(f"{folder}: was made by {state['processes']} processes; go on with as many")
         self.accelerator.wait_for_everyone()
         if main:
-            _cut_log(self.out / LOG, self.step)
+            rows_until(self.out / LOG, self.step)
 
     def run(self) -> None:
         """To the last step or to the time limit; both end with a checkpoint and the model's folder."""
@@ -221,14 +221,6 @@ def _spread(sprites: Sequence[Sprite], count: int) -> list[Sprite]:
     return [sprite for _, _, sprite in turns[:count]]
 
 
-def _cut_log(path: Path, step: int) -> None:
-    """Drops the rows of later steps, which will be taken again, and a line that a kill tore."""
-    from eval.run_folder import write_atomically
-
-    lines = path.read_text().rpartition("\n")[0].splitlines() if path.exists() else []
-    write_atomically(path, "".join(line + "\n" for line in lines if json.loads(line)["step"] <= step))
-
-
 def load_guide(folder: Path) -> Guide:
     """The mean `score` of a folder's guide. Raises InputError."""
     from eval.metrics.critics import load
@@ -250,7 +242,7 @@ def train(recipe, guide: Guide | None = None) -> None:
 def _run(training: Training, recipe) -> None:
     training.resume()
     say = training.accelerator.print
-    say(f"{training.out}: {sum(v.numel() for v in training.core.parameters()):,} parameters, at step {training.step}")
+    say(f"{training.out}: {training.facts().parameters:,} parameters, at step {training.step}")
     training.run()
     say(f"{training.out}: {training.step} of {recipe.steps} steps, {training.seconds:.0f} s; model in {training.out / MODEL}")
     training.accelerator.end_training()
