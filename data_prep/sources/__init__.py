@@ -7,6 +7,7 @@ A source's files lie in an order drawn from the recipe's seed, so that the first
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from types import ModuleType
 
@@ -52,8 +53,8 @@ def prefixes(sources: Sequence[dict]) -> list[str]:
     for source in sources:
         place = source.get("path") or source.get("dataset") or source.get("url", "").rpartition("/")[2]
         stem = tidy(Path(place).stem) or source["kind"]
-        taken = found.count(stem)
-        found.append(stem if not taken else f"{stem}-{taken + 1}")
+        names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+        found.append(next(name for name in names if name not in found))
     return found
 
 
@@ -86,7 +87,8 @@ def _found(source: dict) -> tuple[ModuleType, str | Path]:
 
 def _procedural(source: dict, sizes: Sequence[int]) -> list[Part]:
     """`count` sprites, shared out evenly over the sizes."""
-    seed, found = source.get("seed", 1), []
+    seed = source.get("seed", 1)
+    found: list[Part] = []
     for turn, size in enumerate(sizes):
         share = source["count"] // len(sizes) + (turn < source["count"] % len(sizes))
         found += [partial(_drawn, seed, size, range(start, min(start + DRAWN, share))) for start in range(0, share, DRAWN)]

@@ -108,14 +108,16 @@ def test_rejected_pictures_are_left_out_and_can_come_back(crabs, tmp_path):
         made(tmp_path / "new", source, curation=str(tmp_path / "nothing.jsonl"))
 
 
-def test_two_packs_never_share_a_name(tmp_path):
+def test_no_two_packs_share_a_name(tmp_path):
     (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
     packs = [
-        make_pack(tmp_path / f"{place}p.zip", {"0001.png": blob(n), "0002.png": blob(n + 9)})
-        for n, place in enumerate(("", "a/"))
+        make_pack(tmp_path / f"{place}.zip", {"0001.png": blob(n), "0002.png": blob(n + 9)})
+        for n, place in enumerate(("p", "a/p", "b/p", "p-2"))
     ]
     out = made(tmp_path / "out", *({"kind": "packs", "path": pack} for pack in packs))
-    assert {row["name"] for row in rows(out)} == {"p/0001.png", "p/0002.png", "p-2/0001.png", "p-2/0002.png"}
+    names = {f"{prefix}/000{n}.png" for prefix in ("p", "p-2", "p-3", "p-2-2") for n in (1, 2)}
+    assert {row["name"] for row in rows(out)} == names
 
 
 def test_labels_and_licences_are_left_out_in_every_source(crabs, tmp_path):
