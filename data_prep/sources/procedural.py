@@ -24,7 +24,7 @@ from data_prep.wording import caption
 
 SIDE, FRONT = {"left": 1, "right": 1}, {"front": 1}
 FLOATING, DARTING = {"up": 3, "left": 1, "right": 1}, {"left": 2, "right": 2, "up": 1, "down": 1}
-BELL, ARMS, STANDING = ("open", "pulsing"), ("spread", "curled"), ("upright", "swaying")
+BELL, ARMS, STANDING = ("open", "pulsing"), ("spread", "curled"), corals.STANDING
 CLAWS, BREATH = ("claws raised", "claws lowered"), {"puffed": 2, "calm": 1}
 
 
@@ -138,7 +138,8 @@ def sprite(seed: int, index: int, size: int, cell: tuple[str, str] | None = None
             f"procedural: size {size}, cell {zone}/{category}; it draws the 30 cells in {SMALLEST} to {MAX_SIDE} pixels"
         )
     place = (seed, index, size, CELLS.index((zone, category)))
-    tries = (_draw(Dice(*place, *again), zone, category, size) for again in chain([()], zip(count(1), strict=False)))
+    keys: Iterator[tuple[int, ...]] = chain([place], ((*place, again) for again in count(1)))
+    tries = (_draw(Dice(*key), zone, category, size) for key in keys)
     return next(found for found in tries if found is not None)
 
 
@@ -172,7 +173,7 @@ def _entries(main: str, second: str, light: str) -> np.ndarray:
 
 def _tags(zone: str, category: str, plan: str, look: Look, hue: np.ndarray) -> dict[str, str]:
     """What is true of the drawing; the size is measured, and colours that changed places in the drawing do so here."""
-    rows, columns = (hue >= 0).any(1).nonzero()[0], (hue >= 0).any(0).nonzero()[0]
+    rows, columns = np.flatnonzero((hue >= 0).any(1)), np.flatnonzero((hue >= 0).any(0))
     extent = max(np.ptp(rows), np.ptp(columns)) + 1
     share = extent / look.size
     main, second = look.main, look.second

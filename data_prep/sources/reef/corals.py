@@ -1,7 +1,5 @@
 """Corals and their kin. All stand upright on a foot and face you."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from data_prep.sources.reef.dice import Dice
@@ -12,7 +10,7 @@ from data_prep.sources.reef.pen import SECOND, Pen
 STANDING = ("upright", "swaying")
 
 
-def foot(pen: Pen, dice: Dice, y: float, width: float) -> None:
+def foot(pen: Pen, y: float, width: float) -> None:
     """The lump of reef that it grows on."""
     pen.blob(
         closed([(-width, y + 0.12), (-width * 0.6, y - 0.06), (width * 0.5, y - 0.08), (width, y + 0.12), (0, y + 0.18)], per=3),
@@ -26,13 +24,11 @@ def sway(pen: Pen, look: Look, dice: Dice, base: float = 0.85, strength: float =
         return
     push = strength * dice.span(0.4, 0.52) * dice.pick([-1, 1])
 
-    def bend(points):
+    def bent(points: np.ndarray) -> np.ndarray:
         up = np.maximum(base - points[..., 1], 0)
         return np.stack([points[..., 0] + push * up**1.5, points[..., 1] + 0.06 * up**2], -1)
 
-    pen.parts[:] = [replace(part, points=bend(part.points)) for part in pen.parts]
-    places = [bend(np.array([dot.x, dot.y])) for dot in pen.dots]
-    pen.dots[:] = [replace(dot, x=x, y=y) for dot, (x, y) in zip(pen.dots, places, strict=True)]
+    pen.move(bent)
 
 
 def lean_of(look: Look, dice: Dice) -> float:
@@ -56,9 +52,9 @@ def staghorn(pen: Pen, look: Look, dice: Dice) -> None:
             tip = joint + np.array([np.sin(fork), -np.cos(fork)]) * reach
             pen.limb([joint, tip], thick, thick * 0.7, marked=look.pattern == "bands", solid=look.detail > 0, axis="y")
             tips.append(tip)
-    for tip in tips:
-        pen.blob(ellipse(*tip, thick * 0.8, thick * 0.8), SECOND, tone=0.8, solid=look.detail > 0)
-    foot(pen, dice, 0.85, dice.span(0.3, 0.45))
+    for x, y in tips:
+        pen.blob(ellipse(x, y, thick * 0.8, thick * 0.8), SECOND, tone=0.8, solid=look.detail > 0)
+    foot(pen, 0.85, dice.span(0.3, 0.45))
     pen.lights(tips)
     sway(pen, look, dice, strength=1.35)
 
@@ -121,7 +117,7 @@ def table_coral(pen: Pen, look: Look, dice: Dice) -> None:
         if look.pattern == "plain":
             pen.limb([(x - w * 0.7, y - thick * 0.3), (x + w * 0.7, y - thick * 0.3)], 0.0, hue=SECOND, tone=0.5, flat=True)
         pen.lights([(x - w * 0.6, y), (x, y), (x + w * 0.6, y)])
-    foot(pen, dice, 0.68, dice.span(0.35, 0.5))
+    foot(pen, 0.68, dice.span(0.35, 0.5))
 
 
 def sea_fan(pen: Pen, look: Look, dice: Dice) -> None:
@@ -141,7 +137,7 @@ def sea_fan(pen: Pen, look: Look, dice: Dice) -> None:
         middle = (end + np.array([0, 0.7])) / 2 + np.array([0.06 * np.sign(end[0]), 0.04])
         pen.limb(curve([(0, 0.7), middle, end], 3), 0.07, 0.045, marked=look.pattern in ("bands", "spots"), solid=True, axis="y")
     pen.limb([(0, 1.0), (0, 0.6)], 0.11, 0.09, tone=-0.5)
-    foot(pen, dice, 0.95, dice.span(0.25, 0.4))
+    foot(pen, 0.95, dice.span(0.25, 0.4))
     pen.lights(ends[::2])
     sway(pen, look, dice, 0.95, 1.3)
 
@@ -166,7 +162,7 @@ def tube_sponge(pen: Pen, look: Look, dice: Dice) -> None:
         pen.blob(ellipse(tip, top, r * 1.12, 0.16), SECOND, tone=0.6, flat=True)
         pen.blob(ellipse(tip, top + 0.01, r * 0.65, 0.085), SECOND, tone=-3.5, flat=True)
         pen.lights([(tip, top)])
-    foot(pen, dice, 0.8, dice.span(0.5, 0.65))
+    foot(pen, 0.8, dice.span(0.5, 0.65))
     sway(pen, look, dice, 0.8)
 
 
@@ -174,7 +170,7 @@ def mushroom_coral(pen: Pen, look: Look, dice: Dice) -> None:
     """Round caps on stalks, with gills below the rim."""
     caps = dice.count(1, 3)
     places = {
-        1: [(0, -0.3, 0.85)],
+        1: [(0.0, -0.3, 0.85)],
         2: [(0.42, -0.5, 0.55), (-0.4, 0.0, 0.52)],
         3: [(0.05, -0.6, 0.5), (0.58, -0.1, 0.42), (-0.52, 0.02, 0.48)],
     }[caps]
@@ -193,7 +189,7 @@ def mushroom_coral(pen: Pen, look: Look, dice: Dice) -> None:
         ]
         pen.blob(closed(cap, per=3), marked=True, apart=True)
         pen.lights([(x - r * 0.4, y - 0.1), (x + r * 0.3, y - r * 0.4), (x, y - 0.05)])
-    foot(pen, dice, 0.85, dice.span(0.35, 0.5))
+    foot(pen, 0.85, dice.span(0.35, 0.5))
 
 
 # by pose: how far the outer tentacles stand out, radians, and their length
@@ -215,7 +211,7 @@ def anemone(pen: Pen, look: Look, dice: Dice) -> None:
         if look.pose == "curled":
             line[:, 0] -= x * t * t * w * 0.5
         pen.limb(line, 0.075, 0.06, hue=SECOND if i % 2 else 0, tone=0.2, axis="y", apart=True)
-        pen.mark(*line[-1], SECOND if i % 2 else 0, min(6, look.base + 2))
+        pen.mark(line[-1, 0], line[-1, 1], SECOND if i % 2 else 0, min(6, look.base + 2))
         pen.lights([line[-1]])
     right = [(w, top - 0.05), (w * 0.85, 0.5), (w * 1.15, 0.9)]
     column = [(0, top - 0.12), *right, (0, 0.98), *((-x, y) for x, y in reversed(right))]
@@ -236,7 +232,7 @@ def pillar_coral(pen: Pen, look: Look, dice: Dice) -> None:
         pen.limb(line, knobs, marked=True, axis="y", apart=True)
         pen.blob(ellipse(tip, top - r * 0.2, r * 0.8, r * 0.65), SECOND, tone=0.8)
         pen.lights([(tip, top), line[len(line) // 2]])
-    foot(pen, dice, 0.82, dice.span(0.7, 0.85))
+    foot(pen, 0.82, dice.span(0.7, 0.85))
     sway(pen, look, dice, 0.8)
 
 
@@ -254,5 +250,5 @@ def whip_coral(pen: Pen, look: Look, dice: Dice) -> None:
             side = 0.09 * (1 if k % 2 else -1)
             pen.limb([line[k], line[k] + (side, -0.03)], 0.06, hue=SECOND, tone=0.8, solid=look.detail > 0)
         pen.lights(line[4::3])
-    foot(pen, dice, 0.88, dice.span(0.35, 0.5))
+    foot(pen, 0.88, dice.span(0.35, 0.5))
     sway(pen, look, dice)

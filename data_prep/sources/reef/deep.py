@@ -156,8 +156,8 @@ def sea_pig(pen: Pen, look: Look, dice: Dice) -> None:
     ]
     pen.blob(profile(shape), marked=True, belly=0.7 if look.pattern == "plain" else 9)
     for i in range(3):
-        line = [(-0.82, 0.12), (-1.06 + 0.1 * i, 0.26 + 0.1 * i)]
-        pen.limb(line, 0.045, 0.04, hue=SECOND, apart=look.detail > 0, solid=look.detail > 0, tone=0.4)
+        feeler = [(-0.82, 0.12), (-1.06 + 0.1 * i, 0.26 + 0.1 * i)]
+        pen.limb(feeler, 0.045, 0.04, hue=SECOND, apart=look.detail > 0, solid=look.detail > 0, tone=0.4)
     pen.mark(-0.7, -0.06, DARK, 0, 0.04)
     pen.lights(row(-0.45, -h * 0.35, 0.6, -h * 0.35, 4))
 

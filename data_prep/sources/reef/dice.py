@@ -4,7 +4,7 @@ import numpy as np
 
 
 class Dice:
-    """Draws from default_rng([seed, index]); the order of the calls is the content of a sprite."""
+    """Draws from default_rng(key); the order of the calls is the content of a sprite."""
 
     def __init__(self, *key: int):
         self._numbers = np.random.default_rng(key)

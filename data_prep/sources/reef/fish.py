@@ -213,7 +213,8 @@ def lionfish(pen: Pen, look: Look, dice: Dice) -> None:
     shape = [(-0.95, -0.02, 0.08), (-0.7, -h * 0.8, h * 0.7), (-0.3, -h, h), (0.15, -h * 0.75, h * 0.75), (0.55, -0.09, 0.09)]
     pen.blob(profile(shape), marked=True)
     for angle in (0.3, 0.8, 1.3)[: 2 + (look.detail > 0)]:
-        line = np.array([(-0.3, 0.1), (-0.3, 0.1) + rotate([(dice.span(0.4, 0.55), 0)], angle)[0]])
+        root = np.array([-0.3, 0.1])
+        line = np.array([root, root + rotate(np.array([(dice.span(0.4, 0.55), 0)]), angle)[0]])
         pen.limb(line, thick, thick, hue=SECOND, tone=0.5, apart=True, solid=look.detail > 1)
     face(pen, look, -0.62, -h * 0.3, (-0.92, 0.1), 0.085)
     pen.lights(arc(-0.1, -0.2, 0.5, reach + h * 0.6, -2.4, -0.8, 4))

@@ -16,8 +16,8 @@ def _spline_matrix(count: int, per: int, closed: bool) -> np.ndarray:
     spans = count if closed else count - 1
     rows = np.zeros((spans * per + (not closed), count))
     for row in range(len(rows)):
-        span, t = divmod(row, per)
-        t = t / per
+        span, step = divmod(row, per)
+        t = step / per
         weights = (-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3)
         for offset, weight in zip((-1, 0, 1, 2), weights, strict=True):
             at = (span + offset) % count if closed else min(max(span + offset, 0), count - 1)

@@ -100,8 +100,8 @@ def sea_slug(pen: Pen, look: Look, dice: Dice) -> None:
     lean = dice.span(-0.2, 0.0)
     for x in (-0.75, -0.5):
         pen.limb([(x, -h * 0.5), (x + lean, -h - dice.span(0.3, 0.4))], thick, hue=SECOND, tone=0.3, solid=look.detail > 0)
-    x = np.linspace(0.98, -0.92, 2 * ruffles + 1)
-    hem = np.stack([x, h * 0.75 + np.where(np.arange(len(x)) % 2, 0.16, 0.0)], -1)
+    edge = np.linspace(0.98, -0.92, 2 * ruffles + 1)
+    hem = np.stack([edge, h * 0.75 + np.where(np.arange(len(edge)) % 2, 0.16, 0.0)], -1)
     pen.blob(np.concatenate([[(-0.8, 0.0), (0.8, 0.0)], hem]), SECOND, tone=0.2)
     shape = [
         (-0.95, -0.02, 0.15),

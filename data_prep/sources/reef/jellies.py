@@ -1,7 +1,5 @@
 """Jellyfish. All swim up: bell above, tentacles below; left and right are the same, tilted."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from data_prep.sources.reef.dice import Dice
@@ -43,9 +41,7 @@ def ease(pen: Pen, look: Look) -> None:
     if look.facing not in ("left", "right"):
         return
     back = TAU / 8 * (0.2 if look.detail and look.pose != "open" else 0.45)
-    pen.parts[:] = [replace(part, points=rotate(part.points, back)) for part in pen.parts]
-    places = [rotate(np.array([[dot.x, dot.y]]), back)[0] for dot in pen.dots]
-    pen.dots[:] = [replace(dot, x=x, y=y) for dot, (x, y) in zip(pen.dots, places, strict=True)]
+    pen.move(lambda points: rotate(np.atleast_2d(points), back).reshape(points.shape))
 
 
 def strands(pen: Pen, look: Look, dice: Dice, count: int, width: float, top: float, length: float, thick: float = 0.0) -> None:

@@ -1,6 +1,7 @@
 """Pen: what a body plan draws with. It only collects parts, in model units, back to front; `render` makes pixels."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -73,3 +74,9 @@ class Pen:
     def lights(self, points, radius: float = 0.0) -> None:
         """Light organs; they show when the sprite glows."""
         self.dots.extend(Dot(x, y, radius, "light", LIGHT, 6) for x, y in points)
+
+    def move(self, moved: Callable[[np.ndarray], np.ndarray]) -> None:
+        """All that is drawn so far to where `moved` takes points (…, 2)."""
+        self.parts = [replace(part, points=moved(part.points)) for part in self.parts]
+        places = [moved(np.array([dot.x, dot.y])) for dot in self.dots]
+        self.dots = [replace(dot, x=x, y=y) for dot, (x, y) in zip(self.dots, places, strict=True)]

@@ -174,8 +174,8 @@ def _body_coordinates(mask: np.ndarray, axis: str):
         return u.T, v.T
     size = len(mask)
     columns, rows = raster.centres(size)
-    used = mask.any(0)
-    first, last = used.argmax(), size - used[::-1].argmax()
+    used = np.asarray(mask.any(0))
+    first, last = int(used.argmax()), size - int(used[::-1].argmax())
     top, bottom = mask.argmax(0), size - mask[::-1].argmax(0)
     u = (2 * columns - first - last) / max(last - first, 1)
     v = (2 * rows - top - bottom) / np.maximum(bottom - top, 1)
