@@ -11,10 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from data_prep.bounded import first_line
 from data_prep.curate import Picture
 from data_prep.errors import InputError
-from data_prep.sources import packs
-from data_prep.sources.packs import Dropped, Unusable
+from data_prep.sources import Dropped, packs
+from data_prep.sources.packs import Unusable
 
 WORDS = ("caption", "text", "label", "name", "title", "prompt", "description")  # the first that is there says what is drawn
 ABOUT = ("source", "licence", "license", "attribution", "author", "zone", "category", "marine_group")
@@ -40,8 +41,7 @@ def pictures(
 ) -> Iterator[Picture]:
     """The pictures in an order drawn from `seed`; `part`: only those from one place in it to another. Raises InputError."""
     table = _table(str(name))
-    order = packs.shuffled(map(str, range(len(table.rows))), seed)
-    for number in order[slice(*part or (None,))]:
+    for number in packs.shuffled(map(str, range(len(table.rows))), seed, part):
         row = table.rows[int(number)]
         about = {key: row[key] for key in ABOUT if key in row} | _said(table, row)
         reason = packs.unwanted(about, licences, exclude_sources)
@@ -84,10 +84,8 @@ def _table(name: str) -> _Table:
         splits = load_dataset(name)
         rows = concatenate_datasets(list(splits.values()))
     except Exception as error:  # a dozen types, from the network to the format
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise InputError(
-            f"dataset {name}: cannot be loaded ({why}); give a hub name or a folder that `datasets` reads"
-        ) from error
+        why = f"cannot be loaded ({first_line(error)}); give a hub name or a folder that `datasets` reads"
+        raise InputError(f"dataset {name}: {why}") from error
     features = rows.features
     image = next((key for key, kind in features.items() if isinstance(kind, Image)), None)
     if image is None:
@@ -102,9 +100,8 @@ def _table(name: str) -> _Table:
 def _said(table: _Table, row: dict) -> dict:
     """The row's words as a pack's metadata line has them: a caption, or a label where they are a class's name."""
     value = row.get(table.words)
-    if table.names:
-        known = isinstance(value, int) and 0 <= value < len(table.names)
-        return {"label": table.names[value].replace("_", " ")} if known else {}
+    if isinstance(value, int) and 0 <= value < len(table.names):
+        return {"label": table.names[value].replace("_", " ")}
     return {"label" if table.words in ("label", "name") else "caption": value} if isinstance(value, str) else {}
 
 

@@ -24,6 +24,7 @@ from data_prep.bounded import MAX_LINE, filled_lines, in_bytes
 from data_prep.captions import CATEGORIES, ZONES
 from data_prep.curate import Picture, tidy
 from data_prep.errors import InputError
+from data_prep.sources import Dropped
 
 METADATA = "metadata.jsonl"
 SUFFIXES = frozenset({".png", ".apng", ".gif", ".webp", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff"})
@@ -34,8 +35,6 @@ MAX_FAULTS = 100_000  # lines of one metadata file that say nothing; then the ot
 MAX_DIGEST_BYTES = 256 * 2**20  # of a file, for the hash of a folder
 MAX_PIXELS = 2**22  # checked before a pixel is decoded; sprites have at most 64×64
 GROUP_CATEGORY = {"fish": "reef_fish"} | {category: category for category in CATEGORIES}
-
-Dropped = Callable[[str, str], None]
 
 
 class Unusable(ValueError):
@@ -71,7 +70,7 @@ def pictures(
     of_the_pack = with_the_first(part, dropped)
     with opened(path, of_the_pack) as pack:
         rows = metadata_rows(pack, of_the_pack)
-        for name in shuffled(filter(is_picture, pack.names), seed)[slice(*part or (None,))]:
+        for name in shuffled(filter(is_picture, pack.names), seed, part):
             row = rows.get(name, {})
             reason = unwanted(row, licences, exclude_sources)
             if reason:
@@ -84,7 +83,7 @@ def pictures(
                 continue
             if frames:
                 dropped(f"{name}#2…", "animated: only the first frame is used")
-            yield labelled(name, rgba, row, stated(row, "label") or label_from_name(name), tidy(path.stem))
+            yield labelled(name, rgba, row, stated(row, "label") or label_from_name(name), path.stem)
 
 
 def count(path: str | Path) -> int:
@@ -174,35 +173,33 @@ def metadata_rows(pack: Pack, dropped: Dropped) -> dict[str, dict]:
                 break
             if not line.strip():
                 continue
-            name, row = _line(line, PurePosixPath(file).parent)
-            reason = row if isinstance(row, str) else _misplaced(name, names, rows)
-            if reason:
-                dropped(f"{file}:{number}", reason)
-                faults += 1
-            else:
+            try:
+                name, row = _line(line, PurePosixPath(file).parent)
+                if name not in names:
+                    raise Unusable("no such picture in the pack")
+                if name in rows:
+                    raise Unusable("duplicate name")
                 rows[name] = row
+            except Unusable as error:
+                dropped(f"{file}:{number}", f"metadata: {error}")
+                faults += 1
     return rows
 
 
-def _line(line: bytes, folder: PurePosixPath) -> tuple[str, dict | str]:
-    """(path in the pack, the line's object), or ('', reason)."""
+def _line(line: bytes, folder: PurePosixPath) -> tuple[str, dict]:
+    """(path in the pack, the line's object); raises Unusable with the reason."""
     if len(line) > MAX_LINE:
-        return "", f"metadata: a line of more than {in_bytes(MAX_LINE)}"
+        raise Unusable(f"a line of more than {in_bytes(MAX_LINE)}")
     try:
         row = json.loads(line.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
-        return "", "metadata: not JSON"
+        raise Unusable("not JSON") from None
     if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
-        return "", "metadata: no object with a file_name"
-    return str(folder / row["file_name"].replace("\\", "/")), row
-
-
-def _misplaced(name: str, names: set[str], rows: dict) -> str:
+        raise Unusable("no object with a file_name")
+    name = str(folder / row["file_name"].replace("\\", "/"))
     if climbs_out(name):
-        return "metadata: its path climbs out of the pack"
-    if name not in names:
-        return "metadata: no such picture in the pack"
-    return "metadata: duplicate name" if name in rows else ""
+        raise Unusable("its path climbs out of the pack")
+    return name, row
 
 
 def unwanted(row: dict, licences: Collection[str], exclude_sources: Collection[str]) -> str:
@@ -235,7 +232,7 @@ def labelled(name: str, rgba: np.ndarray, row: dict, label: str, pack_name: str)
         label=label,
         caption=stated(row, "caption", "text"),
         tags={key: value for key, value in tags.items() if value},
-        source=stated(row, "source") or pack_name,
+        source=stated(row, "source") or tidy(pack_name),
         licence=stated(row, "licence", "license"),
         attribution=stated(row, "attribution", "author"),
         vector=row.get("tier") == "R" or row.get("native_pixel_art") is False,
@@ -268,9 +265,10 @@ def climbs_out(name: str) -> bool:
     return path.is_absolute() or ".." in path.parts or bool(re.match(r"[A-Za-z]:", name))
 
 
-def shuffled(names: Iterable[str], seed: int) -> list[str]:
-    """The names in an order that depends on the seed and on each name alone."""
-    return sorted(names, key=lambda name: (hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest(), name))
+def shuffled(names: Iterable[str], seed: int, part: tuple[int, int] | None = None) -> list[str]:
+    """The names in an order that depends on the seed and on each name alone; `part`: those from one place in it to another."""
+    order = sorted(names, key=lambda name: (hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest(), name))
+    return order[part[0] : part[1]] if part else order
 
 
 def is_picture(name: str) -> bool:
@@ -285,7 +283,7 @@ def _hidden(name: str) -> bool:
 def opened(path: Path, dropped: Dropped) -> Iterator[Pack]:
     """The folder or zip at `path`. Raises InputError when it is missing or neither of both."""
     if path.is_dir():
-        yield _folder(path, dropped)
+        yield folder_pack(path, path.rglob("*"), dropped)
     elif not path.exists():
         raise InputError(f"{path}: no such folder or zip; give the path of a pack")
     elif not (path.is_file() and zipfile.is_zipfile(path)):
@@ -299,9 +297,10 @@ def opened(path: Path, dropped: Dropped) -> Iterator[Pack]:
             yield zip_pack(archive, dropped)
 
 
-def _folder(path: Path, dropped: Dropped) -> Pack:
+def folder_pack(path: Path, files: Iterable[Path], dropped: Dropped) -> Pack:
+    """Of these files those that lie in the folder; links that lead nowhere or out of it are dropped."""
     root, names = path.resolve(), []
-    for file in sorted(path.rglob("*")):
+    for file in sorted(files):
         name = file.relative_to(path).as_posix()
         if _hidden(name):
             continue

@@ -16,8 +16,8 @@ import numpy as np
 
 from data_prep.curate import Picture
 from data_prep.errors import InputError
-from data_prep.sources import packs
-from data_prep.sources.packs import Dropped, Unusable
+from data_prep.sources import Dropped, packs
+from data_prep.sources.packs import Unusable
 
 MAX_BYTES = 64 * 2**20  # a photograph's file
 MAX_PIXELS = 2**26  # in its header, checked before a pixel is decoded: 67 megapixels

@@ -38,7 +38,9 @@ class Recovery:
 def recover(scene: Composite, size: int) -> Recovery:
     """The scene through the foreground and the outline."""
     found = foreground.find(scene.rgb)
-    drawn = found if isinstance(found, str) else outline.sprite(scene.rgb, found, size)
+    if isinstance(found, str):
+        return Recovery(scene, found, 0.0, 0.0, None)
+    drawn = outline.sprite(scene.rgb, found, size)
     if isinstance(drawn, str):
         return Recovery(scene, drawn, 0.0, 0.0, None)
     return Recovery(scene, found, iou(found, scene.truth), iou(laid_back(drawn, found), scene.truth), drawn)

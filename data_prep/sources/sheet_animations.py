@@ -63,11 +63,12 @@ def near_copies(a: np.ndarray, b: np.ndarray) -> bool:
     taller, wider = abs(a.shape[0] - b.shape[0]), abs(a.shape[1] - b.shape[1])
     if max(taller, wider) > min(MAX_GROWTH, max(height, width) / 2) or not _like_colours(a, b):
         return False
-    canvas = _on_canvas(packed(a), height + 2 * MAX_SHIFT, width + 2 * MAX_SHIFT, MAX_SHIFT, MAX_SHIFT)
+    size = height + 2 * MAX_SHIFT, width + 2 * MAX_SHIFT
+    canvas = _on_canvas(packed(a), size, MAX_SHIFT, MAX_SHIFT)
     return any(
-        _changed(canvas, _on_canvas(packed(b), *canvas.shape, y, x)) <= MAX_CHANGED
-        for y in range(canvas.shape[0] - b.shape[0] + 1)
-        for x in range(canvas.shape[1] - b.shape[1] + 1)
+        _changed(canvas, _on_canvas(packed(b), size, y, x)) <= MAX_CHANGED
+        for y in range(size[0] - b.shape[0] + 1)
+        for x in range(size[1] - b.shape[1] + 1)
     )
 
 
@@ -75,12 +76,12 @@ def _like_colours(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether their counts of colours leave it open that few pixels differ."""
     colours, places = np.unique(np.concatenate([packed(a).ravel(), packed(b).ravel()]), return_inverse=True)
     counts = [np.bincount(part, minlength=len(colours)) for part in np.split(places.ravel(), [a.shape[0] * a.shape[1]])]
-    shared = np.minimum(*counts)[colours != 0].sum()
+    shared = np.min(counts, axis=0)[colours != 0].sum()
     return shared >= (1 - MAX_CHANGED) * max(count[colours != 0].sum() for count in counts)
 
 
-def _on_canvas(colours: np.ndarray, height: int, width: int, y: int, x: int) -> np.ndarray:
-    canvas = np.zeros((height, width), np.uint32)
+def _on_canvas(colours: np.ndarray, size: tuple[int, int], y: int, x: int) -> np.ndarray:
+    canvas = np.zeros(size, np.uint32)
     canvas[y : y + colours.shape[0], x : x + colours.shape[1]] = colours
     return canvas
 

@@ -11,6 +11,7 @@ BORDER_SHARE = 0.3  # of the outermost pixels: the ground's colour has at least 
 GROUND_SHARE = 0.3  # of the opaque area: a colour in all corners of all boxes with less of it is a frame around them
 CORNER_SHARE = 0.8  # of the boxes' area: so much has one colour in all four corners
 MIN_BOX = 64  # pixels: smaller boxes have no say
+MAX_BOXES = 4096  # of a sheet: with more they are no cells
 WHITE = 239  # in every channel: highlights and eyes have this colour in drawings of any kind
 HOLE_SHARE = 0.6  # of what surrounds an enclosed patch of the key: a hole has so much of the contour's colours around it
 SHADE = 48  # from the key in every channel: beside a drawn patch lies such a shade of it, beside a hole seldom
@@ -61,7 +62,7 @@ def _key_in_boxes(rgba: np.ndarray) -> tuple[int, ...] | None:
 
     labels, count = ndimage.label(rgba[..., 3] > 0, np.ones((3, 3)))
     corners, areas = [], []
-    for rows, columns in ndimage.find_objects(labels) if count <= MIN_BOX**2 else ():
+    for rows, columns in ndimage.find_objects(labels) if count <= MAX_BOXES else ():
         box = rgba[rows, columns]
         area = box.shape[0] * box.shape[1]
         four = box[[0, 0, -1, -1], [0, -1, 0, -1]]
@@ -115,9 +116,9 @@ def _beside_patches(rgba: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
     sprites, _ = ndimage.label(labels != 1, np.ones((3, 3)))
     paint = sprites.astype(np.uint64) << np.uint64(32) | packed(rgba)
     found = []
-    for axis in (0, 1):
-        for patch, beside in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
-            patch, beside = ((patch, slice(None))[:: 1 - 2 * axis], (beside, slice(None))[:: 1 - 2 * axis])
-            meeting = (labels[patch] > 0) & (labels[beside] == 0)
-            found.append((labels[patch][meeting], paint[beside][meeting], rgba[beside][meeting]))
-    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+    for label, own, colour in ((labels, paint, rgba), (labels.T, paint.T, rgba.transpose(1, 0, 2))):
+        for patch, beside in ((np.s_[:-1], np.s_[1:]), (np.s_[1:], np.s_[:-1])):
+            meeting = (label[patch] > 0) & (label[beside] == 0)
+            found.append((label[patch][meeting], own[beside][meeting], colour[beside][meeting]))
+    patches, paints, colours = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return patches, paints, colours

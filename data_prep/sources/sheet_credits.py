@@ -5,12 +5,13 @@ What is stated holds for the folder it lies in and those below. Where it is uncl
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import PurePosixPath
 
 from data_prep.curate import tidy
-from data_prep.sources.packs import Dropped, Pack, Unusable
+from data_prep.sources import Dropped
+from data_prep.sources.packs import Pack, Unusable
 
 MAX_BYTES = 4 * 2**20  # of a page or a text
 PAGES = frozenset({".html", ".htm"})
@@ -22,7 +23,8 @@ LICENCE = re.compile(
     re.IGNORECASE,
 )
 STATED = re.compile(
-    r"^\W*(?P<key>title|authors?|artists?|created by|made by|drawn by|url|source)\s*(?:\(s\))?\s*:[ \t]*\n?(?P<value>[^\n]+)",
+    r"^[^\w\n]*(?P<key>title|authors?|artists?|created by|made by|drawn by|url|source)\s*(?:\(s\)\s*)?:"
+    r"[ \t]*\n?(?P<value>[^\n]+)",
     re.IGNORECASE | re.MULTILINE,
 )
 KEYS = {"title": "title", "url": "url", "source": "url"}  # all others name the author
@@ -55,8 +57,8 @@ class Facts:
 class Credits:
     """Folder in the pack → what is stated for it and those below; decorations: folders that browsers save beside a page."""
 
-    by_folder: Mapping[str, Facts] = field(default_factory=dict)
-    decorations: frozenset[str] = frozenset()
+    by_folder: Mapping[str, Facts]
+    decorations: frozenset[str]
 
     def of(self, name: str) -> Facts:
         folders = (str(folder) for folder in PurePosixPath(name).parents)
@@ -80,10 +82,8 @@ def read_credits(pack: Pack, dropped: Dropped, inherited: Facts) -> Credits:
         folder = str(PurePosixPath(name).parent)
         if facts != Facts():
             by_folder[folder] = _over(facts, by_folder.get(folder, Facts()))
-    pages = [PurePosixPath(name) for name in pack.names if _is_page(name)]
-    return Credits(
-        by_folder, frozenset(str(page.with_name(f"{page.stem}{end}")) for page in pages for end in ("_files", ".files"))
-    )
+    stems = [str(PurePosixPath(name).with_suffix("")) for name in pack.names if _is_page(name)]
+    return Credits(by_folder, frozenset(stem + end for stem in stems for end in ("_files", ".files")))
 
 
 def _is_page(name: str) -> bool:

@@ -6,7 +6,7 @@ https://esotericsoftware.com/spine-atlas-format and libGDX's `TextureAtlas` (bot
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,14 +74,11 @@ def _json_page(part: dict) -> Page:
         frames, more = _sliced(next(frame for frame in frames if frame), slices)
         faults += more
     size = _pair(meta.get("size"), "w", "h")
-    image = meta.get("image") if isinstance(meta.get("image"), str) else ""
-    return Page(image, size, tuple(frame for frame in frames if frame), tuple(faults))
+    return Page(_word(meta, "image"), size, tuple(frame for frame in frames if frame), tuple(faults))
 
 
 def _json_name(name: str | None, row: Any, number: int) -> str:
-    row = row if isinstance(row, dict) else {}
-    stated = next((row[key] for key in ("filename", "name") if isinstance(row.get(key), str)), "")
-    return tidy(name or stated) or str(number)
+    return tidy(name or _word(row, "filename") or _word(row, "name")) or str(number)
 
 
 def _collect(rows: Iterator[tuple[str, Any]]) -> tuple[list[Frame | None], list[tuple[str, str]]]:
@@ -101,11 +98,11 @@ def _collect(rows: Iterator[tuple[str, Any]]) -> tuple[list[Frame | None], list[
 
 def _json_frame(name: str, row: dict) -> Frame | str:
     """TexturePacker turns clockwise and states the upright width and height."""
-    box = _numbers(row.get("frame"), "x", "y", "w", "h")
+    box = _box(row.get("frame"))
     if box is None:
         return "a frame whose place is not four whole numbers"
     turned = row.get("rotated") is True
-    place, size = _numbers(row.get("spriteSourceSize"), "x", "y"), _numbers(row.get("sourceSize"), "w", "h")
+    place, size = _pair(row.get("spriteSourceSize"), "x", "y"), _pair(row.get("sourceSize"), "w", "h")
     source = (*place, *size) if place and size else None
     return Frame(name, (box[0], box[1], box[3], box[2]) if turned else box, int(turned), source)
 
@@ -113,10 +110,10 @@ def _json_frame(name: str, row: dict) -> Frame | str:
 def _tagged(frames: list[Frame | None], tags: Any) -> list[Frame | None]:
     """Each frame with the first Aseprite tag that spans it and others."""
     for tag in tags[:MAX_TAGS] if isinstance(tags, list) else ():
-        span = _numbers(tag, "from", "to")
+        span = _pair(tag, "from", "to")
         if span is None or not 0 <= span[0] < span[1]:
             continue
-        name = tidy(tag["name"]) if isinstance(tag.get("name"), str) else ""
+        name = tidy(_word(tag, "name"))
         for place in range(span[0], min(span[1] + 1, len(frames))):
             frame = frames[place]
             if frame and not frame.animation:
@@ -131,10 +128,10 @@ def _sliced(canvas: Frame, slices: list) -> tuple[list[Frame | None], list[tuple
     left, top = canvas.source[:2] if canvas.source else (0, 0)
     x, y, width, height = canvas.box
     for number, found in enumerate(slices[:MAX_FRAMES], 1):
-        name = tidy(found["name"]) if isinstance(found, dict) and isinstance(found.get("name"), str) else f"slice {number}"
+        name = tidy(_word(found, "name")) or f"slice {number}"
         keys = found.get("keys") if isinstance(found, dict) else None
         first = keys[0] if isinstance(keys, list) and keys and isinstance(keys[0], dict) else {}
-        box = _numbers(first.get("bounds"), "x", "y", "w", "h")
+        box = _box(first.get("bounds"))
         if box is None:
             faults.append((name, "description: a slice whose place is not four whole numbers"))
             continue
@@ -144,14 +141,21 @@ def _sliced(canvas: Frame, slices: list) -> tuple[list[Frame | None], list[tuple
     return frames, faults
 
 
-def _numbers(row: Any, *keys: str) -> tuple[int, ...] | None:
-    found = tuple(_whole(row.get(key)) for key in keys) if isinstance(row, Mapping) else (None,)
-    return None if None in found else found
+def _word(row: Any, key: str) -> str:
+    found = row.get(key) if isinstance(row, dict) else None
+    return found if isinstance(found, str) else ""
 
 
-def _pair(row: Any, *keys: str) -> tuple[int, int] | None:
-    found = _numbers(row, *keys)
-    return (found[0], found[1]) if found else None
+def _box(row: Any) -> Box | None:
+    place, size = _pair(row, "x", "y"), _pair(row, "w", "h")
+    return (*place, *size) if place and size else None
+
+
+def _pair(row: Any, first: str, second: str) -> tuple[int, int] | None:
+    if not isinstance(row, dict):
+        return None
+    one, other = _whole(row.get(first)), _whole(row.get(second))
+    return None if one is None or other is None else (one, other)
 
 
 def _whole(value: Any) -> int | None:
@@ -203,43 +207,52 @@ def _atlas_page(lines: list[str]) -> Page:
             frames.append(frame)
     if len(regions) > MAX_FRAMES:
         faults.append((regions[MAX_FRAMES][0], f"description: only its first {MAX_FRAMES} frames are used"))
-    size = _texts(header.get("size"), 2)
-    return Page(lines[0], (size[0], size[1]) if size and all(size) else None, tuple(frames), tuple(faults))
+    size = _two(header.get("size"))
+    return Page(lines[0], size if size and all(size) else None, tuple(frames), tuple(faults))
 
 
 def _region(name: str, entries: dict[str, list[str]]) -> Frame | str:
     """libGDX turns anticlockwise, states the upright width and height, and measures offsets from the lower left corner."""
-    box = _texts(entries.get("bounds"), 4)
-    place, size = _texts(entries.get("xy"), 2), _texts(entries.get("size"), 2)
-    if box is None and place and size:
-        box = (*place, *size)
+    box = _four(entries.get("bounds")) or _two_and_two(entries.get("xy"), entries.get("size"))
     if box is None:
         return "a frame whose place is not four whole numbers"
     turn = entries.get("rotate", ["0"])[0].lower()
     degrees = {"true": "90", "false": "0"}.get(turn, turn)
     if degrees not in ("0", "90", "180", "270"):
         return "a frame turned by no quarter turns"
-    offsets = _texts(entries.get("offsets"), 4)
-    offset, whole = _texts(entries.get("offset"), 2), _texts(entries.get("orig"), 2)
-    if offsets is None and offset and whole:
-        offsets = (*offset, *whole)
+    offsets = _four(entries.get("offsets")) or _two_and_two(entries.get("offset"), entries.get("orig"))
     x, y, width, height = box
     source = (offsets[0], offsets[3] - height - offsets[1], offsets[2], offsets[3]) if offsets else None
-    number = _texts(entries.get("index"), 1)
+    number = _whole_numbers(entries.get("index"))
     return Frame(
-        f"{name} {number[0]}" if number and number[0] >= 0 else name,
+        f"{name} {number[0]}" if len(number) == 1 and number[0] >= 0 else name,
         (x, y, height, width) if degrees in ("90", "270") else box,
         -int(degrees) // 90 % 4,
         source,
     )
 
 
-def _texts(values: list[str] | None, count: int) -> tuple[int, ...] | None:
+def _four(values: list[str] | None) -> Box | None:
+    found = _whole_numbers(values)
+    return (found[0], found[1], found[2], found[3]) if len(found) == 4 else None
+
+
+def _two_and_two(first: list[str] | None, second: list[str] | None) -> Box | None:
+    one, other = _two(first), _two(second)
+    return (*one, *other) if one and other else None
+
+
+def _two(values: list[str] | None) -> tuple[int, int] | None:
+    found = _whole_numbers(values)
+    return (found[0], found[1]) if len(found) == 2 else None
+
+
+def _whole_numbers(values: list[str] | None) -> list[int]:
+    """[] where one of them is no whole number."""
     try:
-        found = tuple(int(value) for value in values or ())
+        return [int(value) for value in values or ()]
     except ValueError:
-        return None
-    return found if len(found) == count else None
+        return []
 
 
 # --- grid numbers ---------------------------------------------------------------------------------------------------
@@ -252,10 +265,10 @@ def grid_boxes(grid: Any, height: int, width: int) -> list[Box]:
     """
     if not isinstance(grid, dict) or set(grid) - {"tile_width", "tile_height", "margin", "spacing"}:
         raise Unusable("metadata: grid takes tile_width, tile_height, margin and spacing")
-    numbers = _numbers({"margin": 0, "spacing": 0, **grid}, "tile_width", "tile_height", "margin", "spacing")
-    if numbers is None or min(numbers[:2]) < 1 or min(numbers[2:]) < 0:
+    tile, gaps = _pair(grid, "tile_width", "tile_height"), _pair({"margin": 0, "spacing": 0, **grid}, "margin", "spacing")
+    if tile is None or gaps is None or min(tile) < 1 or min(gaps) < 0:
         raise Unusable("metadata: grid: its numbers are not whole, or negative")
-    tile_width, tile_height, margin, spacing = numbers
+    (tile_width, tile_height), (margin, spacing) = tile, gaps
     if (width // tile_width) * (height // tile_height) > MAX_FRAMES:
         raise Unusable(f"metadata: grid: more than {MAX_FRAMES} cells")
     tops = range(margin, height - tile_height + 1, tile_height + spacing)

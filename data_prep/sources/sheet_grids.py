@@ -13,7 +13,7 @@ import numpy as np
 
 from data_prep.sources.sheet_background import packed
 from data_prep.sources.sheet_descriptions import Box
-from data_prep.sources.sheet_pieces import MAX_PIECES, SPECK_REACH, joined, piece_boxes, pieces, with_specks
+from data_prep.sources.sheet_pieces import MAX_PIECES, SPECK_REACH, drawn_rows, joined, piece_boxes, pieces, with_specks
 
 SMALLEST, LARGEST = 6, 256  # pixels: sides of a cell
 MAX_MARGIN, MAX_SPACING = 32, 16
@@ -70,11 +70,10 @@ def infer_rows(rgba: np.ndarray) -> Grid | None:
 
     A row has so few lines that some of any step cross little by chance: they have to cross nothing.
     """
-    drawn = (rgba[..., 3] > 0).any(1)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], drawn, [False]]).astype(int)))
+    bands = drawn_rows(rgba[..., 3] > 0)
     cells: list[Box] = []
     costs, gridded = [], 0
-    for top, foot in edges.reshape(-1, 2).tolist():
+    for top, foot in bands:
         height = Axis(0, 0, foot - top, 1, 0.0, AREA_WEIGHT * math.log(foot - top))
         across = [axis for axis in axis_hypotheses(rgba[top:foot]) if not axis.crossed]
         grid = _best_grid(rgba[top:foot], across, [height], MAX_CROWDED / 2, 0)
@@ -82,7 +81,7 @@ def infer_rows(rgba: np.ndarray) -> Grid | None:
         cells += [(x, top + y, width, height) for x, y, width, height in found]
         gridded += len(found) * (grid is not None)
         costs += [grid.cost if grid else 0.0] * len(found)
-    if len(edges) < 4 or 2 * gridded < len(cells):
+    if len(bands) < 2 or 2 * gridded < len(cells):
         return None
     return Grid(tuple(cells), ROWS_COST + sum(costs) / gridded)
 
@@ -91,7 +90,8 @@ def _best_grid(rgba: np.ndarray, across: list[Axis], down: list[Axis], max_crowd
     """The cheapest pair of axes under these limits."""
     mask = rgba[..., 3] > 0
     boxes = piece_boxes(mask)
-    best, least = None, math.inf
+    best: tuple[Axis, Axis] | None = None
+    least = math.inf
     for columns, rows in product(across, down):
         cost = columns.cost + rows.cost + SQUARE_COST * abs(math.log(columns.step / rows.step))
         torn = _torn(boxes, columns, rows)
@@ -222,5 +222,5 @@ def _part_reach(boxes: np.ndarray, cell: np.ndarray, columns: Axis, rows: Axis) 
         np.maximum.at(high, (cell[1 - axis], cell[axis]), boxes[:, axis] + boxes[:, axis + 2])
         both = (high[:, :-1] >= 0) & (high[:, 1:] >= 0)
         gaps.append((line.step + low[:, 1:] - high[:, :-1])[both])
-    gaps = np.concatenate(gaps)
-    return int(np.clip(np.median(gaps) // 2, 0, MAX_PART_REACH)) if len(gaps) else 0
+    found = np.concatenate(gaps)
+    return int(np.clip(np.median(found) // 2, 0, MAX_PART_REACH)) if len(found) else 0

@@ -5,8 +5,8 @@ grid, and sprites whose outline has the colour of the key (they run into the gro
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,21 +18,21 @@ DULL_KEYS = ((0, 0, 0), (255, 255, 255), (128, 128, 128))
 LAYOUTS = ("grid", "grid with margin and spacing", "packed", "mixed sizes")
 GROUNDS = ("transparent", "keyed")
 Named = tuple[str, np.ndarray]  # a sprite's name and its (H, W, 4) uint8 frame
+Laid = tuple[str, np.ndarray, int, int]  # the same with x and y of its upper left corner on the sheet
+Placed = tuple[str, np.ndarray, Box]  # name, trimmed (H, W, 4) and where that lies
 
 
 @dataclass
 class Sheet:
-    """A picture with what was put on it. placed: (name, trimmed (H, W, 4), where it lies); told: how it was made, for people."""
+    """A picture with what was put on it. told: how it was made, for people."""
 
-    layout: str
-    ground: str
     rgba: np.ndarray
-    placed: list[tuple[str, np.ndarray, Box]]
+    placed: list[Placed]
     told: str
-    left_out: Counter = field(default_factory=Counter)
+    left_out: Counter
 
 
-def make_sheet(pool: dict[int, Sequence[Named]], layout: str, ground: str, dice: np.random.Generator) -> Sheet:
+def make_sheet(pool: Mapping[int, Sequence[Named]], layout: str, ground: str, dice: np.random.Generator) -> Sheet:
     """One sheet. pool: sprites by the side of their square frame, in pixels; each is used once a sheet."""
     key = _key(dice) if ground == "keyed" else None
     draw = _Drawer(pool, key, dice)
@@ -45,13 +45,13 @@ def make_sheet(pool: dict[int, Sequence[Named]], layout: str, ground: str, dice:
     told += f", key #{bytes(key).hex()}" if key else ""
     rgba = _canvas(placed, key, dice)
     trimmed = [(name, *_trimmed(frame, x, y)) for name, frame, x, y in placed]
-    return Sheet(layout, ground, rgba, trimmed, told, draw.left_out)
+    return Sheet(rgba, trimmed, told, draw.left_out)
 
 
 class _Drawer:
     """Hands out sprites that can be told from the ground, none twice."""
 
-    def __init__(self, pool: dict[int, Sequence[Named]], key: tuple[int, int, int] | None, dice: np.random.Generator):
+    def __init__(self, pool: Mapping[int, Sequence[Named]], key: tuple[int, int, int] | None, dice: np.random.Generator):
         self.left_out: Counter = Counter()
         self._key = key
         self._pool = {side: [pool[side][i] for i in dice.permutation(len(pool[side]))] for side in pool}
@@ -78,7 +78,8 @@ def _key(dice: np.random.Generator) -> tuple[int, int, int]:
     if kind < 0.75:
         keys = VIVID_KEYS if kind < 0.5 else DULL_KEYS
         return keys[dice.integers(len(keys))]
-    return tuple(dice.integers(0, 256, 3).tolist())
+    red, green, blue = dice.integers(0, 256, 3).tolist()
+    return red, green, blue
 
 
 def _runs_into(rgba: np.ndarray, key: tuple[int, int, int]) -> bool:
@@ -91,10 +92,10 @@ def _runs_into(rgba: np.ndarray, key: tuple[int, int, int]) -> bool:
     return bool((drawn & (labels[1:-1, 1:-1] == labels[0, 0])).any())
 
 
-# --- layouts: each gives (name, frame, x, y) and how it was made ------------------------------------------------------
+# --- layouts: each gives what lies where and how it was made ----------------------------------------------------------
 
 
-def _grid(draw: _Drawer, dice: np.random.Generator, spaced: bool):
+def _grid(draw: _Drawer, dice: np.random.Generator, spaced: bool) -> tuple[list[Laid], str]:
     """Cells of one size; in a third of the sheets wider than the frames, in a quarter some are empty."""
     side = int(dice.choice(draw.sides))
     tile = side + int(dice.integers(1, 9)) if dice.random() < 1 / 3 else side
@@ -110,7 +111,7 @@ def _grid(draw: _Drawer, dice: np.random.Generator, spaced: bool):
     return placed, f"{columns}x{rows} cells of {tile}, margin {margin}, spacing {spacing}"
 
 
-def _bands(draw: _Drawer, dice: np.random.Generator):
+def _bands(draw: _Drawer, dice: np.random.Generator) -> tuple[list[Laid], str]:
     """Rows of cells, each row with a size of its own."""
     margin, spacing, y = int(dice.integers(0, 17)), int(dice.integers(0, 9)), 0
     placed, sides = [], []
@@ -123,7 +124,7 @@ def _bands(draw: _Drawer, dice: np.random.Generator):
     return placed, f"rows of {sides}, margin {margin}, spacing {spacing}"
 
 
-def _packed(draw: _Drawer, dice: np.random.Generator):
+def _packed(draw: _Drawer, dice: np.random.Generator) -> tuple[list[Laid], str]:
     """Trimmed sprites of all sizes on shelves, by height or as they come, 1 to 8 pixels apart."""
     margin, spacing, by_height = int(dice.integers(0, 17)), int(dice.integers(1, 9)), bool(dice.random() < 0.5)
     taken = [one for _ in range(dice.integers(6, 41)) for one in draw.take(int(dice.choice(draw.sides)), 1)]
@@ -134,7 +135,7 @@ def _packed(draw: _Drawer, dice: np.random.Generator):
     return shelves(sprites, margin, spacing), told
 
 
-def shelves(sprites: Sequence[Named], margin: int, spacing: int) -> list[tuple[str, np.ndarray, int, int]]:
+def shelves(sprites: Sequence[Named], margin: int, spacing: int) -> list[Laid]:
     """Sprites side by side in rows about as wide as the whole is high."""
     wide = int(np.sqrt(sum((s.shape[0] + spacing) * (s.shape[1] + spacing) for _, s in sprites)) * 1.1)
     placed, x, y, high = [], 0, 0, 0
@@ -146,7 +147,7 @@ def shelves(sprites: Sequence[Named], margin: int, spacing: int) -> list[tuple[s
     return placed
 
 
-def _canvas(placed, key: tuple[int, int, int] | None, dice: np.random.Generator) -> np.ndarray:
+def _canvas(placed: Sequence[Laid], key: tuple[int, int, int] | None, dice: np.random.Generator) -> np.ndarray:
     """The picture: as large as needed with the margin on all sides, and in a quarter of the sheets filled up to powers of two."""
     margin_x, margin_y = min(x for _, _, x, _ in placed), min(y for _, _, _, y in placed)
     width = max(x + frame.shape[1] for _, frame, x, _ in placed) + margin_x
@@ -172,9 +173,9 @@ def _trimmed(frame: np.ndarray, x: int, y: int) -> tuple[np.ndarray, Box]:
 
 
 def make_described(
-    pool: dict[int, Sequence[Named]], rotated: int, dice: np.random.Generator
-) -> tuple[np.ndarray, list[Frame], list]:
-    """Trimmed sprites without a pixel between them, which only a description can part → sheet, frames, (name, trimmed, box).
+    pool: Mapping[int, Sequence[Named]], rotated: int, dice: np.random.Generator
+) -> tuple[np.ndarray, list[Frame], list[Placed]]:
+    """Trimmed sprites without a pixel between them, which only a description can part → sheet, its frames, what lies where.
 
     rotated: quarter turns anticlockwise in which half of them lie there.
     """
@@ -196,12 +197,17 @@ def _upright(frame: Frame) -> tuple[int, int]:
     return (frame.box[3], frame.box[2]) if frame.turns % 2 else (frame.box[2], frame.box[3])
 
 
+def _whole(frame: Frame) -> Box:
+    """The frame that it was trimmed from, itself where it was not: left, top, width, height."""
+    return frame.source or (0, 0, *_upright(frame))
+
+
 def json_description(image: str, rgba: np.ndarray, frames: Sequence[Frame], as_array: bool) -> dict:
     """As Aseprite and TexturePacker write it: 'hash' or 'array'."""
     rows = {}
     for frame in frames:
         width, height = _upright(frame)
-        left, top, whole_width, whole_height = frame.source
+        left, top, whole_width, whole_height = _whole(frame)
         rows[frame.name] = {
             "frame": {"x": frame.box[0], "y": frame.box[1], "w": width, "h": height},
             "rotated": bool(frame.turns),
@@ -219,7 +225,7 @@ def atlas_description(image: str, rgba: np.ndarray, frames: Sequence[Frame], new
     lines = [image, f"size: {rgba.shape[1]}, {rgba.shape[0]}", "format: RGBA8888", "filter: Nearest, Nearest", "repeat: none"]
     for frame in frames:
         (x, y, _, _), (width, height) = frame.box, _upright(frame)
-        left, top, whole_width, whole_height = frame.source
+        left, top, whole_width, whole_height = _whole(frame)
         below = whole_height - top - height
         if new:
             lines += [frame.name, f"bounds:{x},{y},{width},{height}", f"offsets:{left},{below},{whole_width},{whole_height}"]

@@ -12,6 +12,7 @@ MAX_PIECES = 5_000  # of a sheet: with more it is a texture or noise
 SPECK_REACH = 6  # pixels between a sprite and its sparkle
 SPECK_SHARE = 0.06  # of its sprite's box: a sparkle is no larger
 SPECK_SIDE = 8  # pixels: nor longer
+Run = tuple[int, int]  # start and stop
 
 
 def pieces(mask: np.ndarray) -> list[Box]:
@@ -31,6 +32,12 @@ def piece_boxes(mask: np.ndarray) -> np.ndarray:
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
     found = [(c.start, r.start, c.stop - c.start, r.stop - r.start) for r, c in ndimage.find_objects(labels)]
     return np.array(found, int).reshape(-1, 4)
+
+
+def drawn_rows(mask: np.ndarray) -> list[Run]:
+    """The stretches of rows with something in them; those of columns are its transpose's."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask.any(1), [False]]).astype(int)))
+    return [(start, stop) for start, stop in edges.reshape(-1, 2).tolist()]
 
 
 def joined(boxes: np.ndarray, reach: int) -> np.ndarray:
@@ -85,9 +92,10 @@ def with_specks(boxes: np.ndarray, reach: int) -> np.ndarray:
     host = (areas[:, None] <= SPECK_SHARE * areas[None, :]) & (distances < reach)
     host &= boxes[:, None, 2:].max(2) <= SPECK_SIDE
     result = boxes.copy()
-    for speck in np.flatnonzero(host.any(1)):
+    specks = np.flatnonzero(host.any(1))
+    for speck in specks[np.argsort(areas[specks], kind="stable")]:  # a speck of a speck before its host
         nearest = int(np.where(host[speck], distances[speck], np.iinfo(int).max).argmin())
-        result[nearest] = _union(result[nearest], boxes[speck])
+        result[nearest] = _union(result[nearest], result[speck])
         result[speck] = 0
     return result[result[:, 2] > 0]
 

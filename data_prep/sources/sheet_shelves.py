@@ -12,7 +12,7 @@ import numpy as np
 
 from data_prep.sources.sheet_background import packed
 from data_prep.sources.sheet_descriptions import Box
-from data_prep.sources.sheet_pieces import MAX_SPACING
+from data_prep.sources.sheet_pieces import MAX_SPACING, Run, drawn_rows
 
 MIN_SPRITES = 5  # on two shelves at least: fewer may lie so by chance
 SPACED_SHARE = 0.75  # of the gaps between sprites: so many are as wide as the spacing
@@ -20,17 +20,15 @@ MIN_SPACED = 0.5  # of all gaps, those within sprites included
 MAX_LIKE_WIDTHS = 0.5  # of the sprites: where more are equally wide they fill the cells of a grid
 ALIGNED_SHARE = 0.75  # of the sprites' width: so much of it reaches the shelf's line
 
-Run = tuple[int, int]  # start and stop
-
 
 def shelf_boxes(rgba: np.ndarray) -> list[Box] | None:
     """The sprites of a sheet (H, W, 4) without background, in reading order; None where it has no such shelves."""
     mask = rgba[..., 3] > 0
-    bands = _runs(mask.any(1))
-    pieces = [_runs(mask[top:foot].any(0)) for top, foot in bands]
+    bands = drawn_rows(mask)
+    pieces = [drawn_rows(mask[top:foot].T) for top, foot in bands]
     spacing = _spacing([bands, *pieces])
     bands = _closed(bands, spacing)
-    shelves = [_closed(_runs(mask[top:foot].any(0)), spacing) for top, foot in bands]
+    shelves = [_closed(drawn_rows(mask[top:foot].T), spacing) for top, foot in bands]
     gaps = _gaps(shelves)
     even = gaps.count(spacing) >= max(1, SPACED_SHARE * len(gaps), MIN_SPACED * len(_gaps(pieces)))
     widths = Counter(stop - start for runs in shelves for start, stop in runs)
@@ -56,12 +54,6 @@ def _on_line(masks: Sequence[np.ndarray], shelves: Sequence[Sequence[Run]]) -> l
         if sum(stop - start for (start, stop), on in pairs if on) >= ALIGNED_SHARE * width:
             return reach
     return []
-
-
-def _runs(drawn: np.ndarray) -> list[Run]:
-    """The stretches of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], drawn, [False]]).astype(int)))
-    return [tuple(run) for run in edges.reshape(-1, 2).tolist()]
 
 
 def _gaps(rows: Sequence[Sequence[Run]]) -> list[int]:

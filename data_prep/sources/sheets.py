@@ -16,9 +16,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from data_prep.curate import Picture, tidy
-from data_prep.sources import packs, sheet_descriptions
-from data_prep.sources.packs import Dropped, Pack, Unusable
+from data_prep.curate import Picture
+from data_prep.sources import Dropped, packs, sheet_descriptions
+from data_prep.sources.packs import Pack, Unusable
 from data_prep.sources.sheet_animations import animation_frames
 from data_prep.sources.sheet_background import native_scale, without_background
 from data_prep.sources.sheet_credits import Facts, read_credits
@@ -77,7 +77,7 @@ def pictures(
     of_the_pack = packs.with_the_first(part, dropped)
     with _opened(path, of_the_pack) as pack:
         filters = _Filters(licences, exclude_sources, every_frame, seed)
-        yield from _sprites(pack, tidy(path.stem), filters, dropped, of_the_pack, Facts(), part=part)
+        yield from _sprites(pack, path.stem, filters, dropped, of_the_pack, Facts(), part=part)
 
 
 def count(path: str | Path) -> int:
@@ -113,13 +113,12 @@ def _is_zip(name: str) -> bool:
 @contextmanager
 def _opened(path: Path, dropped: Dropped) -> Iterator[Pack]:
     """The pack at a path; a picture is a pack with the descriptions of its name and the metadata beside it."""
-    if not _is_picture(path):
+    if _is_picture(path):
+        beside = [path, path.with_name(packs.METADATA), *(path.with_suffix(suffix) for suffix in JSON | ATLAS)]
+        yield packs.folder_pack(path.parent, beside, lambda name, reason: None)
+    else:
         with packs.opened(path, dropped) as pack:
             yield pack
-        return
-    with packs.opened(path.parent, lambda name, reason: None) as around:
-        beside = {path.name, packs.METADATA} | {path.stem + suffix for suffix in JSON | ATLAS}
-        yield Pack([name for name in around.names if name in beside], around.read)
 
 
 def _sprites(
@@ -131,12 +130,12 @@ def _sprites(
     inherited: Facts,
     within: str = "",
     part: tuple[int, int] | None = None,
-):
+) -> Iterator[Picture]:
     """The sprites of a pack and of the zips in it; `within` is the zip's own name with '/', '' for the pack itself."""
     credits = read_credits(pack, of_the_pack, inherited)
     rows = packs.metadata_rows(pack, of_the_pack)
     pages = _described(pack, of_the_pack)
-    for name in packs.shuffled(filter(_is_sheet, pack.names), filters.seed)[slice(*part or (None,))]:
+    for name in packs.shuffled(filter(_is_sheet, pack.names), filters.seed, part):
         if _is_zip(name):
             yield from _zipped(pack, name, pack_name, filters, dropped, credits.of(name), within)
             continue
@@ -158,7 +157,9 @@ def _sprites(
         yield from _labelled(within, name, cuts, row, pack_name, filters, dropped)
 
 
-def _zipped(pack: Pack, name: str, pack_name: str, filters: _Filters, dropped: Dropped, facts: Facts, within: str):
+def _zipped(
+    pack: Pack, name: str, pack_name: str, filters: _Filters, dropped: Dropped, facts: Facts, within: str
+) -> Iterator[Picture]:
     """The sprites of a zip in the pack; one inside of that is not opened."""
     if within:
         dropped(within + name, "a zip within a zip within the pack")
@@ -220,7 +221,7 @@ def _picture_of(description: str, page: Page, names: set[str], dropped: Dropped)
 # --- one sheet ------------------------------------------------------------------------------------------------------
 
 
-def _cuts(name: str, rgba: np.ndarray, page: Page | None, row: Mapping, dropped: Dropped) -> list[_Cut]:
+def _cuts(name: str, rgba: np.ndarray, page: Page | None, row: dict, dropped: Dropped) -> list[_Cut]:
     """The sprites of a decoded sheet. Raises Unusable with the reason when there is nothing to cut."""
     if page and page.size and page.size != (rgba.shape[1], rgba.shape[0]):
         sizes = f"for {page.size[0]}x{page.size[1]}, the picture has {rgba.shape[1]}x{rgba.shape[0]}"
@@ -302,7 +303,9 @@ def _common_scale(clear: np.ndarray, frames: Collection[Frame]) -> int:
 # --- from cuts to pictures ------------------------------------------------------------------------------------------
 
 
-def _labelled(within: str, name: str, cuts: list[_Cut], row: Mapping, pack_name: str, filters: _Filters, dropped: Dropped):
+def _labelled(
+    within: str, name: str, cuts: list[_Cut], row: dict, pack_name: str, filters: _Filters, dropped: Dropped
+) -> Iterator[Picture]:
     if not filters.every_frame:
         moving = animation_frames(
             [found.rgba for found in cuts], [found.box for found in cuts], [found.animation for found in cuts]
@@ -314,7 +317,7 @@ def _labelled(within: str, name: str, cuts: list[_Cut], row: Mapping, pack_name:
     for key in packs.shuffled(by_name, filters.seed):
         found = by_name[key]
         label = packs.stated(row, "label") or label_of(found.named) or label_of(name)
-        yield packs.labelled(within + found.name, np.ascontiguousarray(found.rgba), dict(row), label, pack_name)
+        yield packs.labelled(within + found.name, np.ascontiguousarray(found.rgba), row, label, pack_name)
 
 
 def label_of(name: str) -> str:

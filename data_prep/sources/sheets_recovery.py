@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -29,6 +29,7 @@ from data_prep.sources.sheet_making import (
     GROUNDS,
     LAYOUTS,
     Named,
+    Placed,
     atlas_description,
     json_description,
     make_described,
@@ -64,7 +65,7 @@ class Recovery:
         return sum(count[2] for count in counts) / max(1, sum(count[1] for count in counts))
 
 
-def measure(pool: dict[int, Sequence[Named]], count: int, seed: int, folder: Path) -> Recovery:
+def measure(pool: Mapping[int, Sequence[Named]], count: int, seed: int, folder: Path) -> Recovery:
     """`count` sheets without a description, kinds in turn, and a fifth as many with one; they are written to the folder."""
     found = Recovery()
     kinds = [(layout, ground) for layout in LAYOUTS for ground in GROUNDS]
@@ -80,7 +81,9 @@ def measure(pool: dict[int, Sequence[Named]], count: int, seed: int, folder: Pat
     return found
 
 
-def _described(found: Recovery, pool: dict[int, Sequence[Named]], number: int, dice: np.random.Generator, folder: Path) -> None:
+def _described(
+    found: Recovery, pool: Mapping[int, Sequence[Named]], number: int, dice: np.random.Generator, folder: Path
+) -> None:
     """One sheet with a description; TexturePacker turns clockwise, libGDX anticlockwise, Aseprite not at all."""
     which = number % len(FORMATS)
     rgba, frames, placed = make_described(pool, (0, 3, 1, 1)[which], dice)
@@ -94,11 +97,11 @@ def _described(found: Recovery, pool: dict[int, Sequence[Named]], number: int, d
     _count(found, FORMATS[which], f"{name}.png", placed, folder, "described")
 
 
-def _count(found: Recovery, kind: str, name: str, placed: list[tuple[str, np.ndarray, Box]], folder: Path, told: str) -> None:
+def _count(found: Recovery, kind: str, name: str, placed: list[Placed], folder: Path, told: str) -> None:
     dropped: list[tuple[str, str]] = []
     cuts = list(sheets.pictures(folder / name, dropped=lambda place, reason: dropped.append((place, reason))))
     back = Counter(_content(picture.rgba) for picture in cuts)
-    missed = []
+    missed: list[Placed] = []
     for sprite, rgba, box in placed:
         content = _content(rgba)
         if back[content]:
@@ -120,7 +123,7 @@ def _content(rgba: np.ndarray) -> tuple[tuple[int, ...], bytes]:
     return content.shape, content.tobytes()
 
 
-def _reasons(path: Path, missed: list, placed: list, dropped: list[tuple[str, str]]) -> Iterator[str]:
+def _reasons(path: Path, missed: list[Placed], placed: list[Placed], dropped: list[tuple[str, str]]) -> Iterator[str]:
     """Why each was missed, from the boxes that were cut around where it lies."""
     clear, ground = without_background(_read(path))
     cuts = cut(clear)
@@ -197,7 +200,10 @@ def _procedural(seed: int) -> Iterator[Named]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="sheets_recovery", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        "sheets_recovery",
+        description="Measures how many sprites come back, pixel for pixel, out of sprite sheets that were made of known ones.",
+    )
     parser.add_argument("packs", nargs="*", type=Path, metavar="PACK", help="folder or zip; without one, procedural sprites")
     parser.add_argument("--sheets", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)

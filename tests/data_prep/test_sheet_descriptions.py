@@ -38,11 +38,13 @@ def test_aseprite_tags_slices_and_trimmed_frames(tmp_path):
     tags = [{"name": "walk", "from": 0, "to": 1, "direction": "forward"}, {"name": "x", "from": 2, "to": 10**12}, {"name": 3}, 7]
     slices = [{"name": "left half", "keys": [{"frame": 0, "bounds": {"x": 0, "y": 0, "w": 16, "h": 16}}]}, {"name": "none"}]
     slices.append({"name": "low", "keys": [{"frame": 0, "bounds": {"x": 18, "y": 18, "w": 900, "h": 900}}]})
+    slices.append({"name": "", "keys": [{"frame": 0, "bounds": {"x": 16, "y": 0, "w": 8, "h": 10}}]})
     path = put(tmp_path / "s", tagged__png=rgba, canvas__png=rgba)
     put(path, tagged__json={"frames": frames, "meta": {"image": "tagged.png", "frameTags": tags, "slices": slices}})
     put(path, canvas__json={"frames": {"a": frame(0, 0, 64, 64)}, "meta": {"image": "canvas.png", "slices": slices}})
     found, dropped = read(path)
-    assert set(found) == {"tagged.png#reef 0.aseprite", "tagged.png#reef 2.aseprite", "canvas.png#left half", "canvas.png#low"}
+    tagged, canvas = {"tagged.png#reef 0.aseprite", "tagged.png#reef 2.aseprite"}, {"left half", "low", "slice 4"}
+    assert set(found) == tagged | {f"canvas.png#{name}" for name in canvas}
     first = found["tagged.png#reef 0.aseprite"]
     assert first.rgba.shape == (16, 16, 4) and (first.rgba[2:12, 3:11] == crab).all() and first.label == "reef"
     assert same(found["canvas.png#low"].rgba, sprite(4)) and found["canvas.png#left half"].rgba.shape == (16, 16, 4)

@@ -1,7 +1,9 @@
 """Sprite sheets: what is recovered of known sprites, descriptions, credits, and input that was made to hurt."""
 
 import io
+import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +11,13 @@ from small_sheets import BLUE, CLEAR, DARK, RED, frame, png, put, read, same, sh
 
 from data_prep.errors import InputError
 from data_prep.sources import sheets
-from data_prep.sources.sheet_credits import licence_names, read_page, read_text
+from data_prep.sources.sheet_credits import Facts, licence_names, read_page, read_text
 from data_prep.sources.sheet_cutting import cut
 from data_prep.sources.sheet_making import GROUNDS, LAYOUTS
+from data_prep.sources.sheet_pieces import pieces
 from data_prep.sources.sheet_shelves import shelf_boxes
 from data_prep.sources.sheets_recovery import FORMATS, main, measure, pool_of
+from tests.machine import slowness
 
 # --- recovery -------------------------------------------------------------------------------------------------------
 
@@ -243,6 +247,13 @@ def test_two_alike_among_others_are_no_animation_but_a_row_of_two_frames_is_and_
     assert kept("pairs", pair(1) + pair(2), pair(3) + others[:2]) == 5
 
 
+def test_a_sparkle_of_a_sparkle_stays_with_the_sprite():
+    """The middle one is a speck of the sprite and has a speck itself, too far from the sprite to be the sprite's own."""
+    mask = np.zeros((60, 80), bool)
+    mask[10:50, 10:50] = mask[20:28, 52:57] = mask[23, 59] = True
+    assert pieces(mask) == [(10, 10, 50, 40)]
+
+
 # --- files ----------------------------------------------------------------------------------------------------------
 
 PAGE = """<html><head><link rel="canonical" href="https://opengameart.org/content/tide-pool" /></head><body><p>unclosed
@@ -294,6 +305,19 @@ def test_credits_files_give_one_clear_licence_or_none():
         "GPL-3.0",
         "CC-BY-NC-4.0",
     )
+
+
+def test_a_credits_file_of_blanks_is_read_soon():
+    start = time.process_time()
+    assert read_text("\n" * 20_000) == read_text("author" + " " * 20_000) == Facts()
+    assert time.process_time() - start < 1.0 * slowness()
+
+
+def test_beside_one_picture_no_other_file_is_looked_for(tmp_path, monkeypatch):
+    """It may lie in a home folder."""
+    path = put(tmp_path / "s", x__png=sheet((2, 2, sprite(1)), (2, 30, sprite(2)), (30, 5, sprite(3))))
+    monkeypatch.delattr(Path, "rglob")
+    assert sheets.count(path / "x.png") == 1 and len(read(path / "x.png")[0]) == 3
 
 
 def test_one_picture_with_its_description_and_what_its_fingerprint_follows(tmp_path):
