@@ -26,6 +26,7 @@ from data_prep.progress import say
 from data_prep.sources import photographs
 from data_prep.sources.commons_listing import API, FILE_HOST, WIDTHS, Listed, walk
 from data_prep.sources.packs import METADATA, Unusable
+from data_prep.whole_files import write_whole
 
 CONTACT = "PIXELREEF_CONTACT"  # environment variable
 AGENT = "pixelreef/0.1 ({contact}; photographs for a corpus of sprites) python-httpx2"
@@ -69,10 +70,10 @@ def fetch(
     shall hold besides, as {'label': 'jellyfish', 'zone': 'midnight'}; client: for tests. Raises InputError for a wrong option,
     a category without files, a folder that cannot be written or a server that gives nothing any more.
     """
-    _check(category, contact, width, api)
+    host = _checked(category, contact, width, api)
     folder = _opened(Path(out))
     there = len(folder.rows)
-    client = client or PoliteClient(AGENT.format(contact=contact), (urlsplit(api).hostname, FILE_HOST))
+    client = client or PoliteClient(AGENT.format(contact=contact), (host, FILE_HOST))
     failures = 0
     with client:
         for file in walk(client, api, category, depth, width, folder.drop):
@@ -97,7 +98,8 @@ def fetch(
     return {"there": len(folder.rows), "new": len(folder.rows) - there, "left out": folder.left_out.total()}
 
 
-def _check(category: str, contact: str, width: int, api: str) -> None:
+def _checked(category: str, contact: str, width: int, api: str) -> str:
+    """The API's host; raises InputError for an option that does not fit."""
     if not category.startswith("Category:"):
         raise InputError(f"{category!r}: no category; write it as on Wikimedia Commons, 'Category:Jellyfish'")
     if not contact.strip() or not (contact.isascii() and contact.isprintable()):
@@ -106,8 +108,13 @@ def _check(category: str, contact: str, width: int, api: str) -> None:
         raise InputError(
             f"--width {width}: the servers make thumbnails of {', '.join(map(str, WIDTHS))} pixels; take one of these"
         )
-    if urlsplit(api).scheme not in ("http", "https") or not urlsplit(api).hostname:
+    try:
+        address = urlsplit(api)
+    except ValueError:  # as of 'http://['
+        address = urlsplit("")
+    if address.scheme not in ("http", "https") or not address.hostname:
         raise InputError(f"--api {api!r}: no address; give the api.php of a MediaWiki")
+    return address.hostname
 
 
 # --- one file -----------------------------------------------------------------------------------------------------------
@@ -119,8 +126,7 @@ def _load(client: PoliteClient, file: Listed, folder: _Folder, more: dict[str, s
     found = next((folder.path / f"{stem}{suffix}" for suffix in SUFFIXES if (folder.path / f"{stem}{suffix}").is_file()), None)
     if found is None:
         data, suffix = client.get(file.address, MAX_BYTES, lambda answer: _picture(answer, file))
-        found = folder.path / f"{stem}{suffix}"
-        _write(found, data)
+        found = write_whole(folder.path / f"{stem}{suffix}", data)
     folder.rows[file.sha1] = _row(file, found.name) | more
     _append(folder.path / METADATA, folder.rows[file.sha1])
 
@@ -176,7 +182,7 @@ def _opened(path: Path) -> _Folder:
             folder.rows[row["sha1"]] = row
     kept = b"".join(line for line in lines if line.endswith(b"\n") or _row_of(line))
     if kept != b"".join(lines):
-        _write(path / METADATA, kept)
+        write_whole(path / METADATA, kept)
     return folder
 
 
@@ -188,13 +194,6 @@ def _row_of(line: bytes) -> dict:
         return {}
     ours = isinstance(row, dict) and all(isinstance(row.get(key), str) for key in ("sha1", "file_name"))
     return row if ours else {}
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Beside its place, then renamed: a file that is there is whole."""
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_bytes(data)
-    os.replace(beside, path)
 
 
 def _append(path: Path, row: dict) -> None:

@@ -77,7 +77,7 @@ def walk(
 
 def listed(page: dict, category: str) -> Listed | str:
     """A page of the API's answer as a file that may be used, or in words why it may not."""
-    info = _first(page.get("imageinfo"))
+    info = next(iter(_list(page, "imageinfo")), {})
     words = {key: _words(info.get("extmetadata"), key) for key in FIELDS.split("|")}
     licence = licence_of(words)
     if not info:
@@ -89,15 +89,22 @@ def listed(page: dict, category: str) -> Listed | str:
         return f"no author is named, and {licence} asks for one"
     if info.get("mime") not in KINDS:
         return f"no photograph: {tidy(str(info.get('mime')))}"
-    original, thumbnail = (info.get(key) if isinstance(info.get(key), str) else "" for key in ("url", "thumburl"))
+    original, thumbnail = (found if isinstance(found := info.get(key), str) else "" for key in ("url", "thumburl"))
     sha1 = str(info.get("sha1"))
     if not (thumbnail or original) or not re.fullmatch(r"[0-9a-f]{40}", sha1):
         return "no address or no checksum came back"
     bare = (thumbnail or original).partition("?")[0]  # the API may add where a link was taken from
-    links = (_link(info.get(key)) for key in ("descriptionurl", "descriptionshorturl"))
-    whole = bare == original.partition("?")[0]
     return Listed(
-        str(page.get("title")), thumbnail or original, whole, sha1, licence, _link(words["LicenseUrl"]), author, *links, category
+        title=str(page.get("title")),
+        address=thumbnail or original,
+        whole=bare == original.partition("?")[0],
+        sha1=sha1,
+        licence=licence,
+        licence_url=_link(words["LicenseUrl"]),
+        author=author,
+        page=_link(info.get("descriptionurl")),
+        short_page=_link(info.get("descriptionshorturl")),
+        category=category,
     )
 
 
@@ -189,10 +196,8 @@ def _pages(client: PoliteClient, api: str, asked: dict[str, str]) -> Iterator[di
             answer = client.get(api, MAX_JSON, _object, asked | more)
         except Refused as error:
             raise InputError(f"{api}: {error}; try again later, what is there already is kept") from error
-        query = answer.get("query") if isinstance(answer.get("query"), dict) else {}
-        yield query | {"batchcomplete": bool(answer.get("batchcomplete"))}
-        before, more = more, answer.get("continue") if isinstance(answer.get("continue"), dict) else {}
-        more = {key: value for key, value in more.items() if isinstance(value, str)}
+        yield _dict(answer.get("query")) | {"batchcomplete": bool(answer.get("batchcomplete"))}
+        before, more = more, {key: value for key, value in _dict(answer.get("continue")).items() if isinstance(value, str)}
         if not more or more == before:  # the second: a server that would send us round for ever
             return
 
@@ -224,11 +229,10 @@ def _list(query: dict, key: str) -> list[dict]:
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
-def _first(entries) -> dict:
-    return entries[0] if isinstance(entries, list) and entries and isinstance(entries[0], dict) else {}
+def _dict(value) -> dict:
+    return value if isinstance(value, dict) else {}
 
 
 def _words(metadata, key: str) -> str:
-    entry = metadata.get(key) if isinstance(metadata, dict) else None
-    value = entry.get("value") if isinstance(entry, dict) else None
+    value = _dict(_dict(metadata).get(key)).get("value")
     return plain_text(str(value)) if isinstance(value, str | bool) else ""

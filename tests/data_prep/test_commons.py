@@ -270,7 +270,10 @@ def test_a_file_that_was_deleted_is_loaded_again(wiki, tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [["Fish"], ["Category:Fish", "--width", "640"], ["Category:Fish", "--contact", ""], ["Category:Fish", "--api", "x"]],
+    [
+        ["Fish"],
+        *(["Category:Fish", *words] for words in (["--width", "640"], ["--contact", ""], ["--api", "x"], ["--api", "http://["])),
+    ],
 )
 def test_a_wrong_option_costs_no_request(tmp_path, capsys, options):
     assert commons.main([options[0], "--out", str(tmp_path / "o"), "--contact", "me@example.org", *options[1:]]) == 2
