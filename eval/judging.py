@@ -1,6 +1,6 @@
 """`judge` at work on a run: which judge fits, what it says of each drawing, and how sets of drawings differ.
 
-Used by `score` alone. Where no judge fits the run, its columns stay empty and the summary says why.
+Where no judge fits the run, its columns stay empty and the summary says why.
 """
 
 from collections import defaultdict
@@ -53,24 +53,25 @@ def _list(words: Sequence) -> str:
     return ", ".join(map(str, words))
 
 
-def asked(reference: dict) -> tuple[str, ...]:
+def asked(reference: dict) -> tuple[str, str]:
     """(zone, category) of a reference, from its own keys or its tags; '' where there is no word."""
-    tags = reference.get("tags") if isinstance(reference.get("tags"), dict) else {}
-    found = (reference.get(key) or tags.get(key) for key in ("zone", "category"))
-    return tuple(word if isinstance(word, str) else "" for word in found)
+    tags = reference["tags"] if isinstance(reference.get("tags"), dict) else {}
+    zone, category = (reference.get(key) or tags.get(key) for key in ("zone", "category"))
+    return zone if isinstance(zone, str) else "", category if isinstance(category, str) else ""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Opinions on the drawings at `places` of a list; other drawings could not be read or are of a size never taught."""
+    """Opinions on the `sprites` at `places` of a list; its other drawings could not be read or are of a size never taught."""
 
     places: list[int]
+    sprites: list[Sprite]
     opinions: critics.Opinions
 
     @classmethod
     def of(cls, critic: critics.Critic, sprites: Sequence[Sprite | None]) -> "Seen":
-        places = [i for i, sprite in enumerate(sprites) if sprite is not None and critic.fits(sprite.height, sprite.width)]
-        return cls(places, critic.opinions([sprites[i] for i in places]))
+        known = {i: s for i, s in enumerate(sprites) if s is not None and critic.fits(s.height, s.width)}
+        return cls(list(known), list(known.values()), critic.opinions(list(known.values())))
 
 
 def add_metrics(scored: list[dict], seen: Seen, critic: critics.Critic, references: list[dict]) -> None:
@@ -89,18 +90,15 @@ def add_metrics(scored: list[dict], seen: Seen, critic: critics.Critic, referenc
             metrics["zone_right_scrambled"] = float(seen.opinions.zone_scrambled[row] == zone)
 
 
-def add_memorisation(
-    scored: list[dict], seen: Seen, sprites: Sequence[Sprite | None], critic: critics.Critic, grids: np.ndarray, palette: Palette
-) -> None:
+def add_memorisation(scored: list[dict], seen: Seen, critic: critics.Critic, grids: np.ndarray, palette: Palette) -> None:
     """The likeness of the drawings that `seen` has places of to the nearest training sprite, and which one it is.
 
-    sprites: what `seen` was made of; grids: (N, H, W) training sprites, about 1 ms each. Nothing where there are none or
-    the critic was not taught their size.
+    grids: (N, H, W) training sprites, about 1 ms each. Nothing where there are none or the critic was not taught their size.
     """
     if not seen.places or not len(grids) or not critic.fits(*grids.shape[1:]):
         return
     known = critic.features([Sprite(grid, palette) for grid in grids])
-    turned = critic.features([replace(sprites[place], grid=sprites[place].grid[::-1].copy()) for place in seen.places])
+    turned = critic.features([replace(sprite, grid=sprite.grid[::-1]) for sprite in seen.sprites])
     best, which = memorisation.nearest_features(np.stack([seen.opinions.features, turned]), known)
     for place, likeness, index in zip(seen.places, best.tolist(), which.tolist(), strict=True):
         scored[place]["metrics"]["nearest_training_features"] = round(likeness, 4)

@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import numpy as np
 
 from data_prep.errors import InputError, exit_code
 from data_prep.palette import Palette
+from data_prep.sprite import Sprite
 from eval import judging, run_folder, summary
 from eval.controls import HELD_OUT
 from eval.metrics import attributes, diversity, legacy, memorisation, structure, validity
@@ -78,7 +80,7 @@ def _verdicts(scored: list[dict], seen: judging.Seen | None, references: list[di
     """The judge's part of summary.json: its facts, its names of the held-out sprites, distances, cells."""
     found = {"critics": judging.facts(yardsticks.judging), "recognition": None, "distribution": [], "cells": []}
     critic = yardsticks.judging.critic
-    if critic is None:
+    if critic is None or seen is None:
         return found
     palettes = {yardsticks.palette.name: yardsticks.palette}
     parsed = (validity.parse(row["text"], palettes, (row["height"], row["width"])) for row in references)
@@ -107,21 +109,20 @@ def score_drawings(rows: list[dict], references: list[dict], yardsticks: Yardsti
     """
     asked = {row["request_id"]: _asked_colour(row) for row in references}
     palettes = {yardsticks.palette.name: yardsticks.palette}
-    parsed, scored = [], []
+    sprites, scored = [], []
     for row in rows:
         drawing = validity.parse(row.get("text"), palettes, (row["height"], row["width"]), yardsticks.palette)
-        parsed.append(drawing)
+        sprites.append(drawing.sprite)
         scored.append(_row(row, drawing, asked.get(row["request_id"])))
-    _add_structure(scored, parsed, yardsticks)
+    _add_structure(scored, sprites, yardsticks)
     seen, critic = None, yardsticks.judging.critic
     if critic is not None:
-        seen = judging.Seen.of(critic, [drawing.sprite for drawing in parsed])
+        seen = judging.Seen.of(critic, sprites)
         judging.add_metrics(scored, seen, critic, references)
         if yardsticks.training is not None:
-            drawn = [each.sprite for each in parsed]
-            judging.add_memorisation(scored, seen, drawn, critic, yardsticks.training, yardsticks.palette)
-    _add_memorisation(scored, parsed, yardsticks)
-    _add_duplicates(scored, parsed)
+            judging.add_memorisation(scored, seen, critic, yardsticks.training, yardsticks.palette)
+    _add_memorisation(scored, sprites, yardsticks)
+    _add_duplicates(scored, sprites)
     _add_pairs(scored)
     return scored, seen
 
@@ -155,27 +156,23 @@ def _word(value) -> str | None:
     return value if run_folder.is_word(value) else None
 
 
-def _by_size(parsed: list[validity.Parsed], only: Palette | None = None) -> dict[tuple[int, int], list[int]]:
-    """(H, W) → positions of the drawings of that size; with `only`, of those in that palette."""
-    groups = defaultdict(list)
-    for position, drawing in enumerate(parsed):
-        if drawing.sprite is not None and (only is None or drawing.sprite.palette.colours == only.colours):
-            groups[drawing.sprite.grid.shape].append(position)
+def _by_size(sprites: Sequence[Sprite | None], only: Palette | None = None) -> dict[tuple[int, ...], dict[int, np.ndarray]]:
+    """(H, W) → place → grid of the drawings of that size; with `only`, of those in that palette."""
+    groups = defaultdict(dict)
+    for place, sprite in enumerate(sprites):
+        if sprite is not None and (only is None or sprite.palette.colours == only.colours):
+            groups[sprite.grid.shape][place] = sprite.grid
     return groups
 
 
-def _stack(parsed: list[validity.Parsed], positions: list[int]) -> np.ndarray:
-    return np.stack([parsed[position].sprite.grid for position in positions])
-
-
-def _add_structure(scored: list[dict], parsed: list[validity.Parsed], yardsticks: Yardsticks) -> None:
-    for size, positions in _by_size(parsed).items():
-        stats = structure.statistics(_stack(parsed, positions))
-        if yardsticks.sprite_like is not None and size == yardsticks.training.shape[1:]:
+def _add_structure(scored: list[dict], sprites: Sequence[Sprite | None], yardsticks: Yardsticks) -> None:
+    for size, grids in _by_size(sprites).items():
+        stats = structure.statistics(np.stack(list(grids.values())))
+        if yardsticks.sprite_like is not None and yardsticks.training is not None and size == yardsticks.training.shape[1:]:
             stats["sprite_like"] = yardsticks.sprite_like.judge(stats)
         for name, values in stats.items():
-            for position, value in zip(positions, values.tolist(), strict=True):
-                scored[position]["metrics"][name] = value
+            for place, value in zip(grids, values.tolist(), strict=True):
+                scored[place]["metrics"][name] = value
 
 
 def _add_pairs(scored: list[dict]) -> None:
@@ -186,26 +183,26 @@ def _add_pairs(scored: list[dict]) -> None:
             row["metrics"][f"{name}_in_colour"] = None if None in both else both[0] * both[1]
 
 
-def _add_memorisation(scored: list[dict], parsed: list[validity.Parsed], yardsticks: Yardsticks) -> None:
-    if yardsticks.training is None:
+def _add_memorisation(scored: list[dict], sprites: Sequence[Sprite | None], yardsticks: Yardsticks) -> None:
+    training = yardsticks.training
+    if training is None:
         return
-    positions = _by_size(parsed, yardsticks.palette).get(yardsticks.training.shape[1:], [])
-    if positions:
-        best, which = memorisation.nearest(_stack(parsed, positions), yardsticks.training)
-        for position, value, index in zip(positions, best.tolist(), which.tolist(), strict=True):
-            scored[position]["metrics"]["nearest_training"] = value
-            scored[position]["nearest_training_sprite"] = index
+    grids = _by_size(sprites, yardsticks.palette).get(training.shape[1:])
+    if grids:
+        best, which = memorisation.nearest(np.stack(list(grids.values())), training)
+        for place, value, index in zip(grids, best.tolist(), which.tolist(), strict=True):
+            scored[place]["metrics"]["nearest_training"] = value
+            scored[place]["nearest_training_sprite"] = index
 
 
-def _add_duplicates(scored: list[dict], parsed: list[validity.Parsed]) -> None:
+def _add_duplicates(scored: list[dict], sprites: Sequence[Sprite | None]) -> None:
     groups = defaultdict(list)
-    for position, row in enumerate(scored):
-        if parsed[position].sprite is not None:
-            groups[row["generator"], row["mode"]].append(position)
-    for positions in groups.values():
-        flags = diversity.duplicates(parsed[position].sprite.grid for position in positions)
-        for position, flag in zip(positions, flags, strict=True):
-            scored[position]["metrics"]["duplicate"] = flag
+    for row, sprite in zip(scored, sprites, strict=True):
+        if sprite is not None:
+            groups[row["generator"], row["mode"]].append((row["metrics"], sprite.grid))
+    for drawings in groups.values():
+        for (metrics, _), flag in zip(drawings, diversity.duplicates(grid for _, grid in drawings), strict=True):
+            metrics["duplicate"] = flag
 
 
 def main(argv: list[str] | None = None) -> int:

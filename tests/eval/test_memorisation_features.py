@@ -23,7 +23,7 @@ def judge():
 
 def scored(judge, sprites) -> tuple[np.ndarray, list]:
     rows = [{"metrics": {}} for _ in sprites]
-    judging.add_memorisation(rows, judging.Seen.of(judge, sprites), sprites, judge, GRIDS, REEF)
+    judging.add_memorisation(rows, judging.Seen.of(judge, sprites), judge, GRIDS, REEF)
     return np.array([row["metrics"].get("nearest_training_features", np.nan) for row in rows]), [
         row.get("nearest_training_sprite_features") for row in rows
     ]
@@ -55,6 +55,6 @@ def test_what_was_not_read_has_no_likeness_and_without_training_nobody_has(judge
     likeness, which = scored(judge, [TRAINING[3], None, replace(FRESH[0], grid=np.zeros((8, 8), np.uint8))])
     assert which == [3, None, None] and np.isnan(likeness[1:]).all()
     row = [{"metrics": {}}]
-    judging.add_memorisation(row, judging.Seen.of(judge, FRESH[:1]), FRESH[:1], judge, GRIDS[:0], REEF)
-    judging.add_memorisation(row, judging.Seen.of(judge, [None]), [None], judge, GRIDS, REEF)
+    judging.add_memorisation(row, judging.Seen.of(judge, FRESH[:1]), judge, GRIDS[:0], REEF)
+    judging.add_memorisation(row, judging.Seen.of(judge, [None]), judge, GRIDS, REEF)
     assert row == [{"metrics": {}}]
