@@ -103,7 +103,7 @@ def measure(model: LadderModel, tested: Sequence[Sprite], seed: int, free: int) 
     right = [found.bits for found in model.bits(asked, [one.words() for one in asked])]
     wrong = [found.bits for found in model.bits(asked, others)]
     grids = _drawings(model, asked, seed)
-    like = SpriteLike.fit(np.stack([s.grid for s in islice(sprites(TEST_SEED + 1, tested[0].height), LIKE_SPRITES)]))
+    like = SpriteLike.of(np.stack([s.grid for s in islice(sprites(TEST_SEED + 1, tested[0].height), LIKE_SPRITES)]))
     colours = [None if rung.form == DIGITS else _right_colour(g, sprite) for g, sprite in zip(grids, tested, strict=True)]
     return {
         "bits": right,
@@ -126,9 +126,10 @@ def _drawings(model: LadderModel, asked: Sequence[Asked], seed: int) -> list[np.
     if model.rung.best_of == 1:
         batches = (range(start, min(start + BATCH, len(asked))) for start in range(0, len(asked), BATCH))
         return [g for b in batches for g in model.drawn([asked[i] for i in b], [(seed, i) for i in b], sampling)]
-    requests = [Request(one.words(), *one.sprite.grid.shape, palette(), seed, i, one.sprite.tags) for i, one in enumerate(asked)]
+    told = enumerate((one.words(), one.sprite) for one in asked)
+    requests = [Request(words, s.height, s.width, palette(), seed, index, s.tags) for index, (words, s) in told]
     answers = BestOf(model, model.rung.best_of).answer(requests, sampling, batch_size=BATCH)
-    return [grid_text.read(answer.text).grid for answer in answers]
+    return [grid_text.sure(answer.text, palette(), model.name).grid for answer in answers]
 
 
 def _right_colour(grid: np.ndarray, sprite: Sprite) -> float | None:

@@ -47,7 +47,7 @@ def summary(folder: Path, settings: Settings, seeds: Sequence[int]) -> list[dict
         before = known.get(BEFORE.get(rung.name, ""), {})
         shared = sorted(own.keys() & before.keys())
         pixels = settings.size**2
-        row = {"rung": rung.name, "change": rung.change, "seeds": sorted(own), "before": BEFORE.get(rung.name, "")}
+        row: dict = {"rung": rung.name, "change": rung.change, "seeds": sorted(own), "before": BEFORE.get(rung.name, "")}
         row["shared"] = shared
         row |= {m: _own(over_seeds(own, m, sorted(own)), m, pixels) for m in METRICS}
         row["worth"] = {m: _worth(own, before, m, shared, rung, pixels) for m in METRICS}
@@ -98,7 +98,7 @@ def write(folder: Path, settings: Settings, seeds: Sequence[int], out: Path) -> 
     rows = summary(folder, settings, seeds)
     plain = {"settings": asdict(settings), "rungs": rows}
     write_whole(out.with_suffix(".json"), json.dumps(plain, indent=1) + "\n")
-    chart(rows, settings, out.with_suffix(".png"))
+    chart(rows, out.with_suffix(".png"))
     write_whole(out.with_suffix(".md"), page(rows, settings, out.name))
     return out.with_suffix(".md")
 
@@ -152,15 +152,8 @@ def _table(rows: Sequence[dict], key: str) -> str:
     lines = [head, ["---"] * len(head)]
     for row in kept:
         cells = [told((row[key] if signed else row)[metric], metric, signed) for metric in TITLES]
-        lines.append(
-            [
-                row["rung"],
-                row["change"],
-                *([row["before"]] if signed else []),
-                str(len(row["shared" if signed else "seeds"])),
-                *cells,
-            ]
-        )
+        against, seeds = ([row["before"]], row["shared"]) if signed else ([], row["seeds"])
+        lines.append([row["rung"], row["change"], *against, str(len(seeds)), *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -175,7 +168,7 @@ def _notes(settings: Settings) -> str:
     )
 
 
-def chart(rows: Sequence[dict], settings: Settings, out: Path) -> None:
+def chart(rows: Sequence[dict], out: Path) -> None:
     """What each step is worth: a panel for each metric, a whisker for each step, best read from top to bottom."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

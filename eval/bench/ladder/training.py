@@ -5,6 +5,8 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
 
 from data_prep.augment import Augmentation
 from data_prep.sources.procedural import split_of, sprites
@@ -51,10 +53,8 @@ def rows_of(rung: Rung, chosen: Sequence[Sprite], tokens: CellTokens, seed: int)
     return rows
 
 
-def inverse_frequency(rows: Sequence[dict], vocabulary: int):
+def inverse_frequency(rows: Sequence[dict], vocabulary: int) -> torch.Tensor:
     """(vocabulary,) float32: mean count of the labels by each one's own, at most MOST_WEIGHT; 0 for what no answer holds."""
-    import torch
-
     labels = np.concatenate([row["labels"] for row in rows])
     counts = np.bincount(labels[labels != IGNORED], minlength=vocabulary)
     weights = np.where(counts > 0, counts[counts > 0].mean() / np.maximum(counts, 1), 0)
@@ -64,11 +64,9 @@ def inverse_frequency(rows: Sequence[dict], vocabulary: int):
 class WeightedTrainer(GridSFTTrainer):
     """With the published loss: over the whole vocabulary, each label weighted. weights: (vocabulary,)."""
 
-    weights = None
+    weights: torch.Tensor
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        from torch.nn.functional import cross_entropy
-
         self._count(inputs["attention_mask"])
         rest = {key: value for key, value in inputs.items() if key not in ("labels", PIXELS)}
         logits = model(**rest, use_cache=False).logits[:, :-1].float()
@@ -104,7 +102,7 @@ def train(rung: Rung, settings: Settings, seed: int, base: BaseModel, tokens: Ce
         allowed_ids=np.union1d(tokens.allowed_ids([palette()]), used[used != IGNORED]),
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
-    if rung.weighted:
+    if isinstance(trainer, WeightedTrainer):
         trainer.weights = inverse_frequency(rows, model.get_input_embeddings().num_embeddings)
     trainer.train()
     trainer.refuse_broken_weights()
