@@ -61,7 +61,7 @@ def lines(key: str, series: Sequence[Series], x_label: str, y_label: str, words:
             axes.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
         axes.set(xlabel=x_label, ylabel=y_label)
         axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-        _legend(figure, axes, len(series))
+        _legend(axes, len(series))
         return Chart(_svg(figure, key, words), words)
 
 
@@ -125,7 +125,7 @@ def radar(key: str, spokes: Sequence[str], shapes: Sequence[tuple[str, Sequence[
         axes.set_yticks([0.25, 0.5, 0.75, 1], ["", "0.5", "", "1"])
         axes.set_ylim(0, 1)
         axes.spines["polar"].set_visible(False)
-        _legend(figure, axes, len(shapes))
+        _legend(axes, len(shapes))
         return Chart(_svg(figure, key, words), words)
 
 
@@ -170,7 +170,7 @@ def _few():
     return MaxNLocator(5)
 
 
-def _legend(figure, axes, count: int) -> None:
+def _legend(axes, count: int) -> None:
     if count > 1:
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0 if axes.name != "polar" else 1.08), ncols=1, handlelength=2.4)
 
