@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.distributed.fsdp import FSDPModule
@@ -12,23 +11,21 @@ from transformers.trainer import TRAINER_STATE_NAME
 from data_prep.errors import InputError
 from finetune.checkpoints import checkpoint, keep_newest, load_weights, seal
 
-# for the type checker a trainer; it stands before one in the classes that use it
-_Base: Any = Trainer if TYPE_CHECKING else object
 
-
-class Careful(_Base):
+class Careful(Trainer):
     """Goes before a TRL trainer. Training stops with InputError at the first loss, gradient or weight that is not finite; no
     checkpoint of it is written."""
 
     def train_from(self, folder: str | None) -> None:
         """Trains from a checkpoint on, or from the start. The last one of a run only gives its weights: the stock loop looks
         whether it is at the end after a step, so that it would take one too many."""
-        state = TrainerState.load_from_json(str(Path(folder) / TRAINER_STATE_NAME)) if folder else None
-        if state is None or state.global_step < state.max_steps:
-            self.train(resume_from_checkpoint=folder)
-            return
-        self.state = state
-        load_weights(self.accelerator.unwrap_model(self.model), Path(folder))
+        if folder:
+            state = TrainerState.load_from_json(str(Path(folder) / TRAINER_STATE_NAME))
+            if state.global_step >= state.max_steps:
+                self.state = state
+                load_weights(self.accelerator.unwrap_model(self.model), Path(folder))
+                return
+        self.train(resume_from_checkpoint=folder)
 
     def create_model_card(self, *args, **kwargs) -> None:
         """TRL's says nothing; the adapter's own is written at the end."""

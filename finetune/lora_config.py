@@ -22,7 +22,7 @@ def fault(config: dict[str, Any]) -> str:
     rank, alpha = config.get("r"), config.get("lora_alpha")
     if type(rank) is not int or not 1 <= rank <= MAX_RANK:
         return f"its r is {str(rank)[:60]!r}; it takes 1 to {MAX_RANK}"
-    if type(alpha) not in (int, float) or not abs(alpha) < 1e9:
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not abs(alpha) < 1e9:
         return f"its lora_alpha is {str(alpha)[:60]!r}; it takes a number"
     for key in MODULES:
         names = config.get(key) or []

@@ -8,6 +8,8 @@ LoRA that are no plain one (DoRA, trained heads, biases) and quantised bases go 
 import json
 from pathlib import Path
 
+from finetune.lora_config import EMPTY
+
 PREFIX, A, B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 PLAIN = {  # keys of adapter_config.json that a plain LoRA may set; whatever else is set makes it another kind
     "r", "lora_alpha", "use_rslora", "target_modules", "exclude_modules", "lora_dropout", "inference_mode", "revision",
@@ -39,7 +41,7 @@ def merged(model, adapter: Path):
 
 def is_plain(config: dict) -> bool:
     """Whether the LoRA is B·A beside the base's own weights and nothing more (PiSSA, for one, changes the base's)."""
-    given = {key for key, value in config.items() if value not in (None, False, "none", [], {})}
+    given = {key for key, value in config.items() if value not in EMPTY}
     return given <= PLAIN and isinstance(config.get("init_lora_weights", True), bool)
 
 

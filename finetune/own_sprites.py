@@ -24,6 +24,7 @@ from data_prep.recipe import PrepareRecipe
 from data_prep.sources import packs
 from data_prep.splits import SPLITS
 from data_prep.sprite import MAX_SIDE, MIN_SIDE
+from finetune.adapter_folder import load_palette
 
 SIDES = (8, 16, 24, 32, 48, 64)  # frames that are tried for sprites of unstated size
 RARE = 0.05  # a frame that fewer sprites need is not trained on by itself
@@ -95,8 +96,6 @@ def corpus_name(path: Path) -> str:
 def survey(dataset: Path) -> Survey:
     """Counts a prepared corpus. Raises InputError when too little is left of it to train on."""
     import pyarrow.parquet as pq
-
-    from finetune.adapter_folder import load_palette
 
     palette = load_palette(dataset)
     tables = {split: pq.read_table(files) for split in SPLITS if (files := shards(dataset, split))}

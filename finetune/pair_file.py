@@ -92,7 +92,7 @@ def _read(line: str, where: str) -> Preference:
         one = Preference(**{name: row.pop(name) for name in _WRITTEN}, beside=row)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{where}: is no pair ({error!r:.60}); {ANEW}") from error
-    types = {"height": int, "width": int}
+    types: dict[str, type] = {"height": int, "width": int}
     wrong = next((name for name in _WRITTEN if not isinstance(getattr(one, name), types.get(name, str))), None)
     if wrong:
         raise InputError(f"{where}: {wrong} is {getattr(one, wrong)!r:.40}; {ANEW}")

@@ -11,7 +11,7 @@ bad input, and when the guard stops before any step was good.
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -42,17 +42,16 @@ def train(arguments: list[str]) -> None:
         return
     held_out = HeldOut.of(Path(config.recipe.dataset))
     run = load_run(config)
-    pairs = read_pairs(Path(config.recipe.pairs), run.palette, config.start.sizes, held_out)
+    pairs = read_pairs(config.pairs, run.palette, config.start.sizes, held_out)
     with alone(folder.parent, config.training.process_index == 0):
         Preferences(run, pairs).fit(folder)
 
 
-@dataclass(frozen=True)
 class Preferences:
-    """A run of preference training. run: `setup.Run` with a PreferenceConfig."""
+    """A run of preference training. run: `setup.Run` with a PreferenceConfig; pairs: what `read_pairs` gives."""
 
-    run: object
-    pairs: list
+    def __init__(self, run, pairs: list):
+        self.run, self.pairs = run, pairs
 
     def fit(self, folder: Path) -> None:
         """Trains from the last good checkpoint on, unless the guard has stopped the run, and writes the adapter."""
@@ -118,8 +117,8 @@ class Preferences:
         out, each = Path(training.output_dir), self.run.sprites_per_step
         batch = 4 * training.per_device_train_batch_size  # without gradients a sprite takes a fraction of the memory
         trained_on = frozenset(pair.caption for pair in self.pairs)
-        numbers = (recipe.guard_prompts, recipe.guard_drawings, training.seed, batch)
-        taste = guard_taste(Path(recipe.dataset), run.tokens, run.palette, *numbers, trained_on)
+        asked = (recipe.guard_prompts, recipe.guard_drawings)
+        taste = guard_taste(Path(recipe.dataset), run.tokens, run.palette, *asked, training.seed, batch, trained_on)
         guard = Guard(out, taste, run.measure_model, recipe.guard_every, recipe.margins, each)
         return [PreferenceLine(out, each), guard]
 

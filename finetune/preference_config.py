@@ -9,6 +9,7 @@ from trl import DPOConfig, ModelConfig
 
 from data_prep.errors import InputError
 from data_prep.pairs import content_hash
+from finetune.adapter_folder import AdapterFacts
 from finetune.config import RunConfig, check_processes, read_keys, start_of
 from finetune.guard import Margins
 from finetune.loading import packaged_name
@@ -68,12 +69,17 @@ REFUSED = {  # keys that would have no effect here → why
 
 @dataclass(frozen=True)
 class PreferenceConfig(RunConfig):
-    """A resolved run. pairs_hash: SHA-256 of the pairs' file."""
+    """A resolved run, which always goes on from an adapter. pairs_hash: SHA-256 of the pairs' file."""
 
+    start: AdapterFacts
     pairs_hash: str = ""
 
+    @property
+    def pairs(self) -> Path:
+        return Path(self.given["pairs"])
+
     def published(self, base_name: str) -> dict:
-        return super().published(base_name) | {"pairs": Path(self.recipe.pairs).name}
+        return super().published(base_name) | {"pairs": self.pairs.name}
 
     @property
     def hash(self) -> str:

@@ -9,6 +9,8 @@ The reference is the adapter as it was at the start. Its log-probabilities are c
 does can move them. TRL computes them with a frozen copy of the LoRA weights (`ref`), which it makes by itself.
 """
 
+from contextlib import ExitStack
+
 import torch
 from trl import DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
@@ -27,7 +29,7 @@ class GridDPOTrainer(Careful, DPOTrainer):
 
     def __init__(self, *args, model, allowed_ids, **kwargs):
         self.restricted_head = RestrictedHead(model.get_base_model(), allowed_ids)
-        self._swapped = None
+        self._swapped = ExitStack()
         model.register_forward_pre_hook(self._restrict, with_kwargs=True)
         model.register_forward_hook(self._release, always_call=True)
         super().__init__(*args, model=model, **kwargs)
@@ -37,14 +39,11 @@ class GridDPOTrainer(Careful, DPOTrainer):
         if not kwargs.get("fused_lm_head"):
             return None
         labels = self.restricted_head.renumber(kwargs["labels"])
-        self._swapped = self.restricted_head.swapped_in()
-        self._swapped.__enter__()
+        self._swapped.enter_context(self.restricted_head.swapped_in())
         return args, kwargs | {"labels": labels}
 
     def _release(self, model, args, output):
-        swapped, self._swapped = self._swapped, None
-        if swapped is not None:
-            swapped.__exit__(None, None, None)
+        self._swapped.close()
 
     def _prepare_dataset(self, dataset, *args, **kwargs):
         """Rows have their ids already: TRL would tokenise a chat by the template, where captions could end the turn."""
@@ -52,7 +51,7 @@ class GridDPOTrainer(Careful, DPOTrainer):
 
     def _set_signature_columns_if_needed(self):
         super()._set_signature_columns_if_needed()
-        self._signature_columns = [*dict.fromkeys([*self._signature_columns, PIXELS])]
+        self._signature_columns: list[str] = [*dict.fromkeys([*self._signature_columns, PIXELS])]
 
 
 class PixelCollator(DataCollatorForPreference):

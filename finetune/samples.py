@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,6 +27,9 @@ from data_prep.contact_sheet import contact_sheet
 from data_prep.sprite import Sprite
 from data_prep.whole_files import rows_until, write_whole
 from finetune.adapter_folder import BITS, GUIDE, SAMPLES
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 SHEETS = "samples"  # folder in output_dir
 COLUMNS, SLOT, CAPTION_LINES = 4, 192, 3  # of a contact sheet: sprites a row, pixels a sprite
@@ -51,7 +55,7 @@ class Samples(TrainerCallback):
         self.out, self.taste, self.measure = out, taste, measure
         self.every, self.choose, self.batch = every, choose, batch
         self.rows: list[dict] = []  # in every process, so that all of them choose alike
-        self.board = None
+        self.board: SummaryWriter | None = None
 
     def on_train_begin(self, args, state, control, **kwargs):
         """Forgets rows and sheets of steps that a resumed run will take again."""

@@ -154,7 +154,7 @@ class GridSFTTrainer(Careful, SFTTrainer):
 
     def _set_signature_columns_if_needed(self):
         super()._set_signature_columns_if_needed()
-        self._signature_columns = [*dict.fromkeys([*self._signature_columns, PIXELS, ROW])]
+        self._signature_columns: list[str] = [*dict.fromkeys([*self._signature_columns, PIXELS, ROW])]
 
     def _get_train_sampler(self, train_dataset=None):
         """The stock sampler by length draws on the random state of the moment: it cannot resume in a later epoch."""
