@@ -15,7 +15,6 @@ from finetune.base_models import QWEN2_SPLIT
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")  # `model_type` in config.json, and the same word in GGUF
 TYPES = {"f16": "MOSTLY_F16", "q8_0": "MOSTLY_Q8_0"}
-_NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5  # gguf.TokenType
 
 
 def write_gguf(folder: Path, file: Path, name: str, kind: str = "f16") -> None:
@@ -71,15 +70,16 @@ def _add_shape(writer, config: dict) -> None:
 
 def _add_tokenizer(writer, folder: Path, entries: int) -> None:
     """entries: rows of the embedding, which may be more than the tokenizer has tokens."""
-    from gguf import SpecialVocab
+    from gguf import SpecialVocab, TokenType
 
     tokenizer = json.loads((folder / "tokenizer.json").read_text("utf-8"))
     texts = [f"[PAD{number}]" for number in range(entries)]
-    types = [_UNUSED] * entries
+    types = [TokenType.UNUSED] * entries
     for text, number in tokenizer["model"]["vocab"].items():
-        texts[number], types[number] = text, _NORMAL
+        texts[number], types[number] = text, TokenType.NORMAL
     for token in tokenizer["added_tokens"]:
-        texts[token["id"]], types[token["id"]] = token["content"], _CONTROL if token["special"] else _USER_DEFINED
+        texts[token["id"]] = token["content"]
+        types[token["id"]] = TokenType.CONTROL if token["special"] else TokenType.USER_DEFINED
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(splitting(tokenizer, folder))
     writer.add_token_list(texts)
