@@ -73,15 +73,15 @@ def licence(name: str) -> str:
     except PackageNotFoundError:
         return "not installed here"
     classified = [one.removeprefix(CLASSIFIER) for one in about.get_all("Classifier") or () if one.startswith(CLASSIFIER)]
-    stated = (about["License"] or "").strip()
+    stated = (about.get("License") or "").strip()
     short = stated if stated and "\n" not in stated and len(stated) < 60 else ""
-    return about["License-Expression"] or ", ".join(classified) or short or _file(name)
+    return about.get("License-Expression") or ", ".join(classified) or short or _file(name)
 
 
 def _file(name: str) -> str:
     """The first line of the licence's text that says more than who holds the copyright."""
     about = metadata(name)
-    text = (about["License"] or "").strip()
+    text = (about.get("License") or "").strip()
     first = next((line.strip() for line in text.splitlines() if "icense" in line), "")
     return f"its own text: {first[:60]}" if first else "see its files"
 

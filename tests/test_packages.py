@@ -20,6 +20,7 @@ from small_pipeline import QUIET, ROOT, Pipeline
 
 PACKAGES = {"data_prep", "finetune", "eval"}
 BESIDE = {"LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg", "pixelreef.egg-info", "tests"}
+CUDA = ("cuda-", "nvidia-", "triton")  # what a build of torch for GPUs brings beside, pinned by torch itself
 BUILD = "import sys; from setuptools import build_meta as b; out = sys.argv[1]; b.build_wheel(out); b.build_sdist(out)"
 
 
@@ -122,7 +123,7 @@ def test_the_pins_are_one_solve_of_all_extras():
         name = canonicalize_name(requirement.name)
         new = requirement.extras - seen.get(name, set()) if name in seen else {"", *requirement.extras}
         seen.setdefault(name, set()).update(new)
-        if name == "pixelreef" or not new:
+        if name == "pixelreef" or not new or name.startswith(CUDA):
             continue
         assert name in pinned, f"{requirement} has no pin"
         assert requirement.specifier.contains(pinned[name], prereleases=True), f"{requirement}, but {pinned[name]} is pinned"
@@ -136,6 +137,7 @@ def test_the_pins_are_one_solve_of_all_extras():
     assert not idle, f"pinned, but nothing asks for them: {sorted(idle)}"
 
 
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="what asks for what depends on Python's version")
 def test_the_list_of_dependencies_is_what_the_script_writes():
     from dependencies import page
 
