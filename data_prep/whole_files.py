@@ -12,10 +12,15 @@ from data_prep.errors import InputError
 
 
 def write_whole(file: Path, content: str | bytes) -> Path:
-    """Returns `file`. A kill leaves the old one or the new one."""
+    """Returns `file`. A kill or a full disk leaves the old one or the new one."""
     staging = file.with_name(f".{file.name}-{os.getpid()}")  # several processes of a run may write the same
-    staging.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(staging, file)
+    try:
+        staging.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(staging, file)
+    except OSError:
+        with suppress(OSError):
+            staging.unlink()
+        raise
     return file
 
 

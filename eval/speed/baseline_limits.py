@@ -5,7 +5,7 @@ from eval.baseline.sprite_transformer import SpriteTransformer
 
 def _weights(model: SpriteTransformer) -> tuple[int, int]:
     """Weights that every token is multiplied by, and those for a pixel alone. Embeddings are looked up, not multiplied."""
-    blocks = sum(value.numel() for value in model.blocks.parameters() if value.ndim == 2)
+    blocks = sum(value.numel() for block in model.blocks for value in block.parameters() if value.ndim == 2)
     return blocks, model.head.weight.numel() + sum(value.numel() for value in model.mix.parameters() if value.ndim == 2)
 
 

@@ -27,9 +27,9 @@ def network(seed: int = 0):
 
     torch.manual_seed(seed)
     model = SpriteTransformer(SpriteTransformerConfig())
-    model.places = nn.ModuleList(nn.Embedding(LARGEST, model.config.width) for _ in model.places)
-    for weight in model.places.parameters():
-        nn.init.normal_(weight, std=0.02)
+    for table in model.places:
+        table.num_embeddings = LARGEST
+        table.weight = nn.Parameter(0.02 * torch.randn(LARGEST, model.config.width))
     return model
 
 

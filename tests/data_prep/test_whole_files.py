@@ -16,7 +16,7 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(type(tmp_path), "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
         write_whole(file, '{"base": null}')
-    assert file.read_text() == "{}"
+    assert file.read_text() == "{}" and list(tmp_path.iterdir()) == [file]
 
 
 def test_a_folder_appears_when_its_block_succeeds_and_leaves_nothing_when_it_fails(tmp_path):
