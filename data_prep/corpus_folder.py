@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data_prep import pairs
 from data_prep.bounded import read_json
 from data_prep.errors import InputError
+from data_prep.whole_files import file_sha256
 from data_prep.workers import WorkerLost
 
 MARK, STATE, WHOLE = "recipe_hash", "state", "whole"
@@ -33,7 +33,7 @@ def is_finished(out: Path, recipe_hash: str, force: bool) -> bool:
     if found != recipe_hash:
         other = "made from another recipe, other sources or by another version"
         raise InputError(f"{out}: {other}; choose another --out, or --force to replace it")
-    whole = all((out / name).is_file() and pairs.file_hash(out / name) == file["sha256"] for name, file in files.items())
+    whole = all((out / name).is_file() and file_sha256(out / name) == file["sha256"] for name, file in files.items())
     if not whole:
         raise InputError(f"{out}: its parquet files are not the ones that were written; --force makes them again")
     return True

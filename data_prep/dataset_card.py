@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from data_prep.captions import CATEGORIES, ZONES
 from data_prep.focus import in_words
-from data_prep.printable import markdown
+from data_prep.printable import markdown, table
 from data_prep.recipe import CELL_NAMES
 
 HUB_LICENCES = {name: name.lower() for name in ("CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-4.0", "Apache-2.0", "MIT")}
@@ -117,6 +117,5 @@ def _coverage(counts: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _table(head: tuple, rows: list[tuple]) -> str:
-    lines = [tuple(markdown(str(value).replace("|", "/")) for value in line) for line in (head, *rows)]
-    lines.insert(1, tuple("---" for _ in head))
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    safe = [tuple(markdown(str(value).replace("|", "/")) for value in line) for line in (head, *rows)]
+    return "\n".join(table(safe[0], safe[1:]))

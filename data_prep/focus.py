@@ -116,9 +116,9 @@ class Focus:
 
 def upper(hits: int, n: int) -> float:
     """Upper end of the exact interval for `hits` of `n`; 1 where nothing is known."""
-    from scipy.stats import beta
+    from scipy.stats import binomtest
 
-    return float(beta.ppf((1 + LEVEL) / 2, hits + 1, n - hits)) if hits < n else 1.0
+    return float(binomtest(hits, n).proportion_ci(LEVEL).high) if n else 1.0
 
 
 def _votes(run: Path, leader: str, honest: set[str]) -> tuple[str, dict[str, tuple[int, int]]]:

@@ -200,11 +200,6 @@ def shards(folder: Path, split: str) -> list[Path]:
     return sorted((folder / "data").glob(f"{split}-*.parquet"))
 
 
-def file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def content_hash(folder: Path) -> str:
     """SHA-256 of a prepared dataset's rows, by its manifest; raises InputError when there is none."""
     try:

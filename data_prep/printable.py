@@ -1,6 +1,7 @@
 """Words of strangers on their way to people: without what acts on a terminal or a page; as Markdown that shows what they are."""
 
 import re
+from collections.abc import Iterable
 
 NOT_PRINTABLE = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"  # of a pattern
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
@@ -17,3 +18,9 @@ def markdown(text) -> str:
     safe = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     safe = _MARKDOWN.sub(r"\\\1", safe)
     return safe.replace("://", "&#58;//").replace("www.", "www&#46;").replace("@", "&#64;")
+
+
+def table(head: Iterable, rows: Iterable[Iterable]) -> list[str]:
+    """Lines of a Markdown table; cells stand as they are."""
+    head = list(head)
+    return ["| " + " | ".join(map(str, line)) + " |" for line in (head, ["---"] * len(head), *rows)]

@@ -25,6 +25,7 @@ from data_prep import reef_measures as measures
 from data_prep import reef_sheets as sheets
 from data_prep.captions import CATEGORIES, ZONES
 from data_prep.errors import InputError, exit_code
+from data_prep.printable import table
 from data_prep.progress import Progress
 from data_prep.reef_measures import Share
 from data_prep.sources import procedural
@@ -251,8 +252,7 @@ def _processor() -> str:
 
 
 def _table(head: tuple, rows: Sequence[tuple]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    return "\n".join(table(head, rows))
 
 
 # --- the command ----------------------------------------------------------------------------------------------------

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import dataset_card, pairs
+from data_prep import dataset_card
 from data_prep.contact_sheet import by_cell, pair_sheet
 from data_prep.pairs import Measured, add_measured
 from data_prep.palette import Palette
 from data_prep.splits import SPLITS, UNSEEN_CELLS, Drop
+from data_prep.whole_files import file_sha256
 
 VERSIONS_OF = ("datasets", "numpy", "pillow", "pyarrow", "scikit-learn")
 OPENCV = ("opencv-python-headless", "opencv-python")  # who has which one
@@ -51,7 +52,7 @@ class Tally:
         self.made_of.setdefault(about[0], Counter())[name] += 1
 
     def add_file(self, file: Path, rows: int, measured: Mapping[str, Measured]) -> None:
-        self.files[f"data/{file.name}"] = {"rows": rows, "sha256": pairs.file_hash(file)}
+        self.files[f"data/{file.name}"] = {"rows": rows, "sha256": file_sha256(file)}
         add_measured(self.measured, measured)
 
     @property

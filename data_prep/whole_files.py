@@ -1,5 +1,6 @@
 """Files and folders that are there whole or not at all, written beside their place and renamed; logs with a torn last line."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -22,6 +23,11 @@ def write_whole(file: Path, content: str | bytes) -> Path:
             staging.unlink()
         raise
     return file
+
+
+def file_sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from data_prep.errors import InputError
 from data_prep.grid_text import FREE
 from data_prep.palette import Palette, named
 from data_prep.sprite import Sprite
+from data_prep.whole_files import file_sha256
 from eval.generators import LanguageModel, Request, sprites_of
 from eval.order import MODELS, Order, settled
 from eval.pictures import own_pixels, read_mask, read_picture, read_png, write_grid, write_png
@@ -32,7 +33,7 @@ from eval.reference import closeness, in_colours_of, in_prompt, in_words
 from eval.sheet import check_sheet, write_sheet
 from eval.transfer import locked
 from finetune.adapter_folder import FACTS, AdapterFacts
-from finetune.base_models import file_sha256, resolve
+from finetune.base_models import resolve
 from finetune.quiet import quick_imports
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -27,6 +27,7 @@ from data_prep import grid_text
 from data_prep.errors import InputError, exit_code
 from data_prep.pairs import content_hash
 from data_prep.sprite import Sprite
+from data_prep.whole_files import file_sha256
 from eval.best_of import STEP
 from eval.generators import Generator, LanguageModel, Request
 from eval.metrics.attributes import colour_right
@@ -37,7 +38,6 @@ from eval.rivals import load_guide
 from eval.run_folder import check_drawing, check_reference, read_palette, read_rows
 from eval.shards import ALONE, JsonLines
 from finetune.adapter_folder import AdapterFacts, load_palette
-from finetune.base_models import file_sha256
 from finetune.pair_file import GUIDE, RATINGS, HeldOut, Preference, write_pairs
 
 MAX_CANDIDATES = 64

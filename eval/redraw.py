@@ -16,10 +16,11 @@ from data_prep.errors import InputError
 from data_prep.grid_text import ALPHABET, INDEX_OF
 from data_prep.palette import Palette
 from data_prep.sprite import MAX_SIDE, MIN_SIDE
+from data_prep.whole_files import file_sha256
 from eval.pictures import read_picture
 from eval.reference import Reference
 from finetune.adapter_folder import AdapterFacts
-from finetune.base_models import PACKAGED, file_sha256
+from finetune.base_models import PACKAGED
 
 NUMBERS = {
     "seed": int, "index": int, "best_of": int, "scale": int, "sheet": int, "height": int, "width": int, "top_k": int,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from data_prep.captions import CELLS
 from data_prep.errors import InputError, exit_code
+from data_prep.printable import table
 from eval.controls import HELD_OUT
 from eval.generators import GRAMMAR, UNCONSTRAINED
 from eval.report_tables import NOTHING, format_value
@@ -105,14 +106,10 @@ def gain(summary: Mapping, name: str) -> Found:
     return Found(told(found, ""), True if found["low"] > 0 else None)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
-
-
 def goals_table(summary: Mapping) -> str:
     names = [summary["roles"]["adapter"], summary["roles"]["rival"]]
     rows = [[goal, *(measure(summary, name).cell() for name in names)] for goal, measure in goals().items()]
-    return table(["goal", *names], rows)
+    return "\n".join(table(["goal", *names], rows))
 
 
 def reports_table(folder: Path) -> str:
@@ -121,7 +118,7 @@ def reports_table(folder: Path) -> str:
     for report in sorted(folder.glob("*/report.md")):
         summary = read_json(report.with_name("summary.json"))
         rows.append([f"[{report.parent.name}](results/{report.parent.name}/report.md)", str(summary["prompts"]), verdict(report)])
-    return table(["report", "prompts", "verdict"], rows)
+    return "\n".join(table(["report", "prompts", "verdict"], rows))
 
 
 def verdict(report: Path) -> str:

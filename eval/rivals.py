@@ -13,15 +13,15 @@ smollm2, refined: {base: smollm2-135m, rounds: 2}            'smollm2, refined, 
 served: {endpoint: http://127.0.0.1:8000/v1, model: NAME}    an OpenAI-compatible server, which gives no likelihoods
 """
 
-import difflib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from urllib.parse import urlsplit
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, refuse_unknown
 from data_prep.sprite import Sprite
+from data_prep.whole_files import file_sha256
 from eval.baseline.conditions import TAGS
 from eval.baseline.model_folder import read_config
 from eval.best_of import MAX_CANDIDATES, BestOf
@@ -31,7 +31,7 @@ from eval.metrics import critics
 from eval.prompting import MAX_EXAMPLES, Examples, Prompted, Skill, check_length, leave_out, read_skill, sentence, sentences
 from eval.refinement import Answer, Refined
 from finetune.adapter_folder import AdapterFacts
-from finetune.base_models import PACKAGED, file_sha256, resolve
+from finetune.base_models import PACKAGED, resolve
 
 MODELS = ("adapter", "base", "transformer", "endpoint")
 NAMED = (*MODELS, "model", "skill")  # keys that take a name or a place
@@ -152,10 +152,7 @@ def check(name: str, what: object) -> None:
         raise InputError(
             f"recipe: generator {name!r} needs 'adapter: FOLDER', 'base: NAME' or both, 'transformer: FOLDER' or 'endpoint: URL'"
         )
-    for key in what:
-        if key not in KEYS:
-            near = difflib.get_close_matches(str(key), KEYS, 1, 0)[0]
-            raise InputError(f"recipe: generator {name!r}: unknown key {key!r}; the nearest valid one is {near!r}")
+    refuse_unknown(what, KEYS, f"recipe: generator {name!r}")
     for key in sorted(set(NAMED) & set(what)):
         if not isinstance(what[key], str):
             raise InputError(f"recipe: generator {name!r}: {key} is {what[key]!r}; it takes a name or a path")

@@ -1,12 +1,11 @@
 """The recipe of a run: what is compared on which prompts. One YAML file; unknown keys fail with the nearest valid one."""
 
-import difflib
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from data_prep.bounded import read_yaml
-from data_prep.errors import InputError
+from data_prep.errors import InputError, refuse_unknown
 from eval import rivals
 from eval.run_folder import MAX_NAME, is_word
 from finetune.precision import quick_dtype
@@ -66,11 +65,7 @@ def read_recipe(path: Path) -> GenerateRecipe:
     from torch import cuda
 
     keys = read_yaml(path)
-    valid = [f.name for f in fields(GenerateRecipe)]
-    for key in keys:
-        if key not in valid:
-            near = difflib.get_close_matches(str(key), valid, 1, 0)[0]
-            raise InputError(f"{path}: unknown key {key!r}; the nearest valid one is {near!r}")
+    refuse_unknown(keys, [f.name for f in fields(GenerateRecipe)], str(path))
     keys.setdefault("dtype", quick_dtype("cuda" if cuda.is_available() else "cpu"))
     try:
         return GenerateRecipe(**keys)

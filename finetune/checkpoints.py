@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from data_prep.bounded import read_json
-from finetune.base_models import file_sha256
+from data_prep.whole_files import file_sha256
 
 MANIFEST = "manifest.json"
 

@@ -5,7 +5,6 @@ TrainingArguments key), and TRL's ModelConfig (base model, LoRA and quantisation
 """
 
 import dataclasses
-import difflib
 import hashlib
 import json
 from collections.abc import Iterable
@@ -18,7 +17,7 @@ from torch import cuda
 from trl import ModelConfig, SFTConfig, TrlParser
 
 from data_prep.bounded import first_line, read_yaml
-from data_prep.errors import InputError
+from data_prep.errors import InputError, refuse_unknown
 from data_prep.pairs import content_hash
 from finetune.adapter_folder import AdapterFacts
 from finetune.precision import quick_dtype
@@ -110,9 +109,7 @@ def check_keys(keys: Iterable[str], file: str, classes: tuple = DATACLASSES) -> 
     for key in keys:
         if key in REMOVED:
             raise InputError(f"{file}: {key}: {REMOVED[key]}")
-        if key not in valid_keys(classes):
-            near = difflib.get_close_matches(str(key), valid_keys(classes), 1, 0.0)[0]
-            raise InputError(f"{file}: unknown key {key!r}; the nearest valid one is {near!r}")
+        refuse_unknown([key], valid_keys(classes), file)
 
 
 def read_keys(arguments: list[str], classes: tuple) -> tuple[list, dict]:

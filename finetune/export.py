@@ -24,9 +24,9 @@ from data_prep.captions import messages
 from data_prep.errors import InputError
 from data_prep.palette import Palette, quantise
 from data_prep.sprite import Sprite
-from data_prep.whole_files import whole_folder
+from data_prep.whole_files import file_sha256, whole_folder
 from finetune.adapter_folder import AdapterFacts, card_header, data_terms
-from finetune.base_models import BaseModel, file_sha256, load_model
+from finetune.base_models import BaseModel, load_model
 from finetune.cell_tokens import CellTokens
 from finetune.gguf_export import TYPES, check_architecture, write_gguf
 from finetune.likelihood import Query

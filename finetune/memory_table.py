@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.printable import table
 from data_prep.whole_files import write_whole
 from finetune.memory import BAND, GB, RUNTIME, SHAPES, Setting, Shape, predict, shape_of
 
@@ -143,8 +144,3 @@ def _all_shapes() -> list[str]:
             ]
             cells.append((shape.name, rank, *(f"{plain:.1f} ({light:.1f})" for plain, light in both)))
     return [*lines, *table(("model", "rank", *(f"{size}×{size} {how} x{b}" for size, how, b in kinds)), cells)]
-
-
-def table(head: tuple, rows: list[tuple]) -> list[str]:
-    """A Markdown table's lines."""
-    return ["| " + " | ".join(map(str, line)) + " |" for line in (head, ("---",) * len(head), *rows)]

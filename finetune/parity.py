@@ -16,15 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import InputError, exit_code
-from data_prep.whole_files import write_whole
+from data_prep.printable import table
+from data_prep.whole_files import file_sha256, write_whole
 from finetune.adapter_folder import AdapterFacts
-from finetune.base_models import file_sha256
 from finetune.export import SPRITES, TOLERANCE, Parity, export, pixel_log_probabilities, procedural_sprites, queries_of
 from finetune.gguf_export import TYPES, write_gguf
 from finetune.likelihood import Query
 from finetune.llama_cpp import LlamaServer
 from finetune.loading import load_adapted
-from finetune.memory_table import table
 
 
 def parities(adapter: Path, base: str | None = None, sprites: int = 3) -> dict[str, Parity]:

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.errors import InputError, exit_code
-from data_prep.whole_files import read_rows, write_whole
+from data_prep.whole_files import file_sha256, read_rows, write_whole
 from finetune.adapter_folder import LOG
-from finetune.base_models import file_sha256
 from finetune.chart import DPI, HELD_OUT, INK, SIZE, TASTE, TRAINING, png
 from finetune.checkpoints import last_whole
 

@@ -1,6 +1,5 @@
 """Training recipes of the sprite transformer: one YAML a run, `--set key=value` wins over it."""
 
-import difflib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from data_prep.bounded import first_line, read_yaml
-from data_prep.errors import InputError
+from data_prep.errors import InputError, refuse_unknown
 from eval.metrics.critics import read_facts
 from finetune.precision import quick_dtype
 
@@ -69,7 +68,7 @@ class TrainRecipe:
             _check(key, getattr(self, key), str)
         if not isinstance(self.shape, dict):
             raise InputError(f"recipe: shape is {self.shape!r}; it takes a mapping of {', '.join(SHAPE_KEYS)}")
-        check_keys(self.shape, SHAPE_KEYS, "recipe: shape")
+        refuse_unknown(self.shape, SHAPE_KEYS, "recipe: shape")
 
     @property
     def asked(self) -> dict:
@@ -92,14 +91,6 @@ def _check(key: str, value, kind, least=None, most=None) -> None:
         raise InputError(f"recipe: {key} is {value!r}; it takes {'a word' if kind is str else 'a number'}{bounds}")
 
 
-def check_keys(keys, valid: Sequence[str], where: str) -> None:
-    """Raises InputError for the first key that is not valid, with the nearest that is."""
-    for key in keys:
-        if key not in valid:
-            near = difflib.get_close_matches(str(key), valid, 1, 0.0)[0]
-            raise InputError(f"{where}: unknown key {key!r}; the nearest valid one is {near!r}")
-
-
 def read_recipe(path: Path, changes: Sequence[str] = ()) -> TrainRecipe:
     """changes: 'key=value' or 'shape.key=value', values as in YAML. Raises InputError in one line."""
     keys = read_yaml(path)
@@ -113,7 +104,7 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> TrainRecipe:
             keys["shape"] = shape | {name.removeprefix("shape."): value} if isinstance(shape, dict) else shape
         else:
             keys[name] = value
-    check_keys(keys, [f.name for f in fields(TrainRecipe)], f"recipe {path}")
+    refuse_unknown(keys, [f.name for f in fields(TrainRecipe)], f"recipe {path}")
     if "bf16" not in keys:
         keys["bf16"] = quick_dtype("cpu" if keys.get("use_cpu", True) else "cuda") == "bfloat16"
     for key, value in keys.items():  # YAML 1.1 takes 2e-3 for a word

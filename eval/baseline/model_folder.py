@@ -16,8 +16,8 @@ from pathlib import Path
 
 from data_prep.bounded import first_line, read_json
 from data_prep.errors import InputError
-from data_prep.pairs import file_hash
 from data_prep.palette import Palette
+from data_prep.whole_files import file_sha256
 from eval.baseline.conditions import Conditions
 from finetune.adapter_folder import load_palette
 
@@ -46,7 +46,7 @@ def save_model(folder: Path, weights: Mapping, shape, conditions: Conditions, pa
 
     with staged(folder) as staging:
         save_file({key: value.detach().cpu().contiguous() for key, value in weights.items()}, staging / WEIGHTS)
-        about = {"weights_sha256": file_hash(staging / WEIGHTS), "shape": asdict(shape), "facts": asdict(facts)}
+        about = {"weights_sha256": file_sha256(staging / WEIGHTS), "shape": asdict(shape), "facts": asdict(facts)}
         about["conditions"] = {"reads": conditions.reads, "values": conditions.values}
         (staging / CONFIG).write_text(json.dumps(about, indent=1, ensure_ascii=False))
         (staging / PALETTE).write_text(json.dumps(palette.to_json()))
@@ -82,7 +82,7 @@ def read_config(folder: Path) -> dict:
     """config.json, once its weights are seen to be the ones that it names. Raises InputError."""
     try:
         about = read_json(folder / CONFIG)
-        whole = about["weights_sha256"] == file_hash(folder / WEIGHTS)
+        whole = about["weights_sha256"] == file_sha256(folder / WEIGHTS)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"sprite transformer {folder}: {CONFIG} or {WEIGHTS} is missing or damaged: {error!r}") from error
     if not whole:

@@ -21,11 +21,10 @@ ALIVE, DEAD, OPEN = "alive", "dead", "open"
 
 def exact(hits: int, n: int) -> tuple[float, float]:
     """Clopper and Pearson's interval for `hits` of `n`, n > 0."""
-    from scipy.stats import beta
+    from scipy.stats import binomtest
 
-    tail = (1 - LEVEL) / 2
-    low = float(beta.ppf(tail, hits, n - hits + 1)) if hits else 0.0
-    return low, float(beta.ppf(1 - tail, hits + 1, n - hits)) if hits < n else 1.0
+    low, high = binomtest(hits, n).proportion_ci(LEVEL)
+    return float(low), float(high)
 
 
 def state(hits: int, n: int, quality: float, chance: float, bar: float) -> str:

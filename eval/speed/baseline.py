@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.printable import table
 from eval.baseline.train import Training
 from eval.speed import page
 from eval.speed.contest import Times, environment, in_turns, spread, wait_for, words
@@ -229,7 +230,7 @@ def lines(found: dict) -> list[str]:
     told = f"{words(found)} Sprites of {side}×{side}, {found['parameters']:,} parameters; {found['repeats']} calls. A matrix "
     told += f"product makes {rates}; a sum reads {found['bandwidth'] / 1e9:.1f} GB/s."
     head = [f"training, {found['batch']} sprites a step, {training['dtype']}", "steps a second", "ours is", "of the limit"]
-    steps = page.table(head, [_cells(training, name) for name in training["times"]])
+    steps = table(head, [_cells(training, name) for name in training["times"]])
     head = ["sampling, float32", "sprites a second", "ours is", "of the limit", "sprites at once", "what binds"]
     drawn = [
         [*_cells(row, name), f"{row['times'][name]['work']:.0f}", row["binds"]]
@@ -237,7 +238,7 @@ def lines(found: dict) -> list[str]:
         for name in row["times"]
     ]
     said = _training_in_words(training), _sampling_in_words(sampling["check"])
-    return [told, "", *steps, "", said[0], "", *page.table(head, drawn), "", said[1]]
+    return [told, "", *steps, "", said[0], "", *table(head, drawn), "", said[1]]
 
 
 def _cells(row: dict, name: str) -> list[str]:

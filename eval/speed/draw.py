@@ -17,6 +17,7 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.palette import named
+from data_prep.printable import table
 from eval.speed import page
 from eval.speed.contest import Times, environment, in_turns, spread, words
 from eval.speed.drawing_ways import Agreement, Contest, Masses
@@ -104,7 +105,7 @@ def lines(found: dict) -> list[str]:
     told = [f"{words(found)} Grids of {side}×{side}, {found['dtype']}; {found['repeats']} calls.", ""]
     head = ["batch", "", "seconds a sprite", "CPU seconds a sprite", "ours is", "symbols and choice", "bandwidth"]
     rows = [_row(row, name) for row in found["rows"] for name in row["times"]]
-    return [*told, *page.table(head, rows), "", _agreed_in_words(found), *_llama_in_words(found)]
+    return [*told, *table(head, rows), "", _agreed_in_words(found), *_llama_in_words(found)]
 
 
 def _row(row: dict, name: str) -> list[str]:

@@ -62,12 +62,6 @@ def _not_run(kinds: Iterable[str], left: dict[str, str]) -> list[str]:
     ]
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
-    """A Markdown table's lines."""
-    head = list(head)
-    return ["| " + " | ".join(map(str, line)) + " |" for line in (head, ["---"] * len(head), *rows)]
-
-
 def show(docs: Path, part: str, name: str, found: dict) -> None:
     """Records a measurement, prints its part's section and the measurement as one line of JSON."""
     print("\n".join(record(docs, part, name, found)))

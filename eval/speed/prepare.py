@@ -22,8 +22,9 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.palette import Palette, named, oklab, quantise
+from data_prep.printable import table
 from eval.speed.contest import Times, children_cpu, environment, in_turns, spread, words
-from eval.speed.page import show, table
+from eval.speed.page import show
 
 TITLE = "Preparing"
 SAID = """Quantising to `reef64` beside Pillow, one thread, sprites a second of CPU time: on a machine that does other things they

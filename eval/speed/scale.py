@@ -13,9 +13,10 @@ from collections.abc import Callable
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.printable import table
 from eval.speed.contest import environment, spread, words
 from eval.speed.growth import FEWEST, growth, slope, up_to
-from eval.speed.page import show, table
+from eval.speed.page import show
 
 TITLE = "Scale"
 SAID = """How cost grows with work. The exponent is that of a power law, by least squares of logarithms over all points, with

@@ -12,9 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.printable import table
 from eval.speed import score_folder
 from eval.speed.contest import Times, environment, in_turns, spread, words
-from eval.speed.page import show, table
+from eval.speed.page import show
 from eval.speed.score_ways import DEV, FEATURES, SIDE, Pair, missing, pairs
 
 TITLE = "Scoring"

@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.printable import table
 from eval.speed import page
 from eval.speed.contest import Times, environment, in_turns, spread, words
 from eval.speed.start_install import ALWAYS, Library, libraries
@@ -128,7 +129,7 @@ def install(found: list[Library]) -> dict:
 def lines(found: dict) -> list[str]:
     rows = [[name, *_seconds(Times(**times))] for name, times in found["times"].items()]
     told = f"{words(found)} {found['repeats']} starts of each, first sprites {min(found['repeats'], SPRITES)}."
-    return [told, "", *page.table(["", "seconds", "CPU seconds"], rows), "", *_help_in_words(), *_imports(found["imports"]),
+    return [told, "", *table(["", "seconds", "CPU seconds"], rows), "", *_help_in_words(), *_imports(found["imports"]),
             *_install(found["install"])]  # fmt: skip
 
 
@@ -149,7 +150,7 @@ def _imports(found: dict) -> list[str]:
     head = ["package", "to draw, s", "to train, s", "drawing without it"]
     sums = f"{found['draw']:.1f} s to draw and {found['train']:.1f} s to train"
     return ["", f"Importing, by package, its own modules alone ({sums} in all, under the clock that tells them apart):", "",
-            *page.table(head, rows)]  # fmt: skip
+            *table(head, rows)]  # fmt: skip
 
 
 def _install(found: dict) -> list[str]:
@@ -160,9 +161,9 @@ def _install(found: dict) -> list[str]:
     ]
     return [
         "", f"On disk: {found['bytes'] / 1e6:,.0f} MB in {found['libraries']} libraries, with the extras installed here.",
-        "", *page.table(["comes with", "libraries, of an extra: beyond every install", "MB"], groups),
+        "", *table(["comes with", "libraries, of an extra: beyond every install", "MB"], groups),
         "", f"The {len(largest)} largest. Imported: by a drawing, by preparing procedural sprites, by `train` and `score` before "
-        "they begin.", "", *page.table(["library", "MB", "comes with", "brought by", "needed"], largest),
+        "they begin.", "", *table(["library", "MB", "comes with", "brought by", "needed"], largest),
     ]  # fmt: skip
 
 

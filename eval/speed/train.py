@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.printable import table
 from eval.speed import page
 from eval.speed.contest import Times, environment, in_turns, spread, words
 
@@ -141,7 +142,7 @@ def lines(found: dict) -> list[str]:
         f"{found['longest']:,} a sprite, {found['taught']:,} of them taught; rank {found['rank']}, {found['dtype']}. Ours: "
         f"{every}, attention {found['attention']}. Medians of {found['repeats']} steps of each kind.",
         "",
-        *page.table(head, [_row(found, way) for way in found["rows"]]),
+        *table(head, [_row(found, way) for way in found["rows"]]),
         *(line for way, why in found["left_out"].items() for line in ("", f"{way}: not run, {why}.")),
         "",
         _same_in_words(found),

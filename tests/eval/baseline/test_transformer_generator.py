@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from small_models import shaken
 
 from data_prep import grid_text
-from data_prep.pairs import file_hash
 from data_prep.palette import Palette
+from data_prep.whole_files import file_sha256
 from eval.baseline.generator import SpriteTransformerGenerator
 from eval.baseline.sample import bits
 from eval.decoding import Sampling
@@ -123,7 +123,7 @@ def test_other_weights_are_another_run_wherever_they_lie(trained, recipe, tmp_pa
     with pytest.raises(ValueError, match="torn"):
         identity(at(other))
     about = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps(about | {"weights_sha256": file_hash(other / "model.safetensors")}))
+    (other / "config.json").write_text(json.dumps(about | {"weights_sha256": file_sha256(other / "model.safetensors")}))
     assert identity(at(other)) != identity(recipe)
 
 

@@ -17,7 +17,7 @@ import yaml
 from safetensors.torch import load_file
 from small_models import tiny_recipe
 
-from data_prep.pairs import file_hash
+from data_prep.whole_files import file_sha256
 from eval.baseline.batches import Batches
 from eval.baseline.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 from eval.baseline.conditions import Conditions
@@ -152,7 +152,7 @@ def test_torn_files_other_palettes_and_pickles_are_refused(trained, tmp_path):
     def pickled(folder):
         (folder / "model.safetensors").write_bytes(pickle.dumps(_Bomb(str(tmp_path / "exploded"))))
         text = (folder / "config.json").read_text()
-        found = file_hash(folder / "model.safetensors")
+        found = file_sha256(folder / "model.safetensors")
         (folder / "config.json").write_text(re.sub(r'"weights_sha256": "\w+"', f'"weights_sha256": "{found}"', text))
 
     def uneven(folder):
