@@ -54,6 +54,8 @@ def _sprite(row: dict, palette: Palette, dataset: Path) -> Sprite:
     found = grid_text.read(row["completion"][0]["content"], {palette.name: palette})
     if not isinstance(found, Sprite):
         raise InputError(f"dataset {dataset}: row {row['id']}: {found}")
+    if found.palette.name != palette.name:  # its entries mean other colours than the dataset's
+        raise InputError(f"dataset {dataset}: row {row['id']} has colours of its own, as task bench has; take one of task draw")
     return Sprite(found.grid, palette, row["caption_full"], json.loads(row["tags"]), row["source"], row["licence"])
 
 

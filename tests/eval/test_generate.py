@@ -9,8 +9,11 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
+from data_prep.errors import InputError
 from data_prep.grid_text import FREE, encode
 from data_prep.palette import Palette, named
+from data_prep.prepare import prepare
+from data_prep.recipe import PrepareRecipe
 from eval.cli import main
 from eval.controls import DEGENERATE
 from eval.generate import GenerateRecipe, Run, choose_prompts, generate, identity, other_subjects, read_recipe, read_split
@@ -50,6 +53,13 @@ def test_every_generator_and_control_answers_the_same_prompts(run):
     likelihoods = rows(run / "likelihoods.jsonl")
     assert Counter(row["condition"] for row in likelihoods) == {"caption": 6, "empty": 6, "shuffled": 6}
     assert all(row["bits"] > 0 and row["pixels"] == 256 and 0 <= row["allowed_mass"] <= 1 for row in likelihoods)
+
+
+def test_rows_in_colours_of_their_own_are_refused(tmp_path):
+    recipe = PrepareRecipe("b", ({"kind": "procedural", "seed": 1, "count": 30},), (16,), tasks={"bench": 1})
+    dataset = prepare(recipe, tmp_path / "bench")
+    with pytest.raises(InputError, match="colours of its own, as task bench has; take one of task draw"):
+        read_split(dataset, "train", load_palette(dataset))
 
 
 def test_prompts_are_held_out_and_spread_over_the_cells(recipe, reef):
