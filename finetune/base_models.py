@@ -76,7 +76,7 @@ class BaseModel:
 
 
 def cache_folder() -> Path:
-    return Path(os.environ.get("PIXELREEF_CACHE", Path.home() / ".cache" / "pixelreef"))
+    return Path(os.environ.get("PIXELREEF_CACHE") or Path.home() / ".cache" / "pixelreef")
 
 
 def resolve(name: str) -> BaseModel:

@@ -19,6 +19,7 @@ WIDTHS = (250, 330, 500, 960, 1280, 1920)  # the servers make thumbnails of thes
 KINDS = ("image/jpeg", "image/png", "image/webp", "image/tiff")  # of originals; drawings (SVG) and animations are left out
 MAX_LAG = 5  # seconds that the servers' copies may lag behind before they answer us at all
 MAX_JSON = 16 * 2**20  # bytes of one answer
+MAX_HTML = 5000  # characters of a description, of which the rest is left out: broken tags take the parser long
 FILES_A_PAGE, CATEGORIES_A_PAGE = 50, 500
 BUSY = ("maxlag", "ratelimited", "readonly", "internal_api_error_DBQueryError")  # API errors that pass
 FIELDS = "License|LicenseShortName|LicenseUrl|UsageTerms|Artist|Attribution|NonFree"
@@ -131,7 +132,7 @@ def licence_of(words: dict[str, str]) -> str:
 def plain_text(html: str) -> str:
     """The words of a piece of HTML in one line; what scripts and styles hold is left out."""
     parser = _Text()
-    parser.feed(html)
+    parser.feed(html[:MAX_HTML])
     parser.close()
     return tidy("".join(parser.found))
 

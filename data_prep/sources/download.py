@@ -24,7 +24,7 @@ def fetch(url: str, sha256: str) -> Path:
     """The file at an http(s) address, from the cache where it is there. Raises InputError with one line."""
     if not url.startswith(("http://", "https://")):
         raise InputError(f"{url}: no http address; give a public pack's, or `path` for a file of your own")
-    folder = Path(os.environ.get("PIXELREEF_CACHE", Path.home() / ".cache" / "pixelreef")) / "packs"
+    folder = Path(os.environ.get("PIXELREEF_CACHE") or Path.home() / ".cache" / "pixelreef") / "packs"
     place = folder / f"{sha256[:16]}-{_name(url)}"
     if place.exists():
         return place

@@ -8,6 +8,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from machine import slowness
 from PIL import Image
 from stand_in_commons import CC_BY, Wiki, jpeg, says, send, serving, status
 
@@ -310,3 +311,9 @@ def test_text_out_of_html_is_one_line_without_marks(html):
 
 def test_text_out_of_html_keeps_words_apart():
     assert plain_text('<p>Ann<br/>Bo</p><style>p{}</style>&lt;3 <a href="x">and "Cy"</a>') == 'Ann Bo 3 and "Cy"'
+
+
+def test_tags_that_never_close_take_no_time():
+    begun = time.process_time()
+    assert plain_text("Ann" + "<a x" * 20_000) == "Ann"
+    assert time.process_time() - begun < slowness()
