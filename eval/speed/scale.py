@@ -29,7 +29,7 @@ dispatch, where the machine's arithmetic stands still. Of several processes: the
 work that is done by one. Memory is the peak of the whole process for corpora, and of a call above what the process held before
 it for batches and sides. The sprite transformer has its default size, with tables of places long enough for 64 pixels; batches
 are drawn at 16×16, sides with a batch of 4, training is in float32."""
-LEFT = {"cpu": "pixelreef bench scale --most 30000"}
+LEFT = {"cpu": "pixelreef bench scale"}
 CORPORA, BATCHES, SIDES = (1000, 3000, 10_000, 30_000, 100_000, 300_000), (1, 4, 16, 64, 256), (16, 24, 32, 48, 64)
 PROCESSES, SMALLEST, BATCH, SIDE = (1, 2), 8, 4, 16
 PREPARED = 10_000  # sprites of the corpus that several processes prepare
