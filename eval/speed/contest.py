@@ -74,7 +74,7 @@ def environment(packages: Sequence[str], device: str = "cpu") -> dict:
 def words(found: dict) -> str:
     """Hardware, threads, load, versions and commit of an `environment`."""
     versions = ", ".join(f"{package} {number}" for package, number in found["versions"].items())
-    threads = f", {found['threads']} threads" if "threads" in found else ""
+    threads = f", {found['threads']} thread{'s' * (found['threads'] != 1)}" if "threads" in found else ""
     return f"{found['device']}{threads}, load {found['load_average']}; {versions}; commit {found['commit']}."
 
 
