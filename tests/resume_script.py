@@ -9,8 +9,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from finetune.checkpoints import checkpoints
-from finetune.train import main
+sys.path[0] = str(Path(__file__).parents[1])  # instead of tests/, which has folders of the packages' names
+
+from finetune.checkpoints import checkpoints  # noqa: E402
+from finetune.train import main  # noqa: E402
 
 
 def run(out: Path, flags: list[str]) -> None:

@@ -5,6 +5,7 @@ import pytest
 from data_prep.captions import prompt_hash
 from data_prep.prepare import PrepareRecipe, prepare
 from finetune.config import parse
+from finetune.likelihood import Likelihood
 from finetune.setup import load_run
 
 TASKS = {"draw": 1.0, "recolour": 1.0, "reference": 1.0}
@@ -29,7 +30,8 @@ def test_every_pair_is_tokenised_whole_and_held_out_ones_are_measured_as_drawing
     assert len(rows) > 60 and set(rows["task"]) == set(TASKS)  # of several files
     assert all(sum(pixels) == 64 for pixels in tokenised["pixels"])
     asked = []
-    monkeypatch.setattr("finetune.setup.likelihoods", lambda model, queries: asked.extend(queries) or [])
-    with pytest.raises(ValueError, match="no validation sprites"):
-        run.measure_model(None)
+    one = Likelihood(bits=96.0, pixels=64, allowed_mass=0.5, separator_probability=1.0, end_probability=1.0)
+    monkeypatch.setattr("finetune.setup.likelihoods", lambda model, queries: [asked.append(query) or one for query in queries])
+    measured = run.measure_model(None)
+    assert measured["bits_per_pixel"] == 1.5 and measured["allowed_mass"] == 0.5 and measured["sprites"] == len(asked)
     assert len(asked) == run.data["validation"]["task"][:].count("draw")
