@@ -18,13 +18,13 @@ class InputError(ValueError):
     """One line for people: what is wrong, in which file or key, and what to do. Commands exit with code 2 on it."""
 
 
-def refuse_unknown(keys: Iterable, valid: Iterable[str], where: str) -> None:
+def refuse_unknown(keys: Iterable, valid: Iterable[str], where: str, what: str = "key") -> None:
     """Raises InputError for the first key that is not valid, with the nearest that is."""
     valid = list(valid)
     for key in keys:
         if key not in valid:
             (near,) = get_close_matches(str(key), valid, 1, 0)
-            raise InputError(f"{where}: unknown key {key!r}; the nearest valid one is {near!r}")
+            raise InputError(f"{where}: unknown {what} {key!r}; the nearest valid one is {near!r}")
 
 
 def exit_code(command: str, work: Callable[[], object]) -> int:

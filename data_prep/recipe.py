@@ -3,7 +3,6 @@
 Unknown keys fail and name the nearest valid one; every error is an InputError of one line.
 """
 
-import difflib
 import math
 import re
 from dataclasses import asdict, dataclass, field, fields
@@ -14,7 +13,7 @@ from typing import Any
 from data_prep import bench_format
 from data_prep.bounded import read_yaml
 from data_prep.captions import BENCH, CELLS, TASKS
-from data_prep.errors import InputError
+from data_prep.errors import InputError, refuse_unknown
 from data_prep.sprite import MAX_SIDE, MIN_SIDE
 
 CELL_NAMES = tuple("/".join(cell) for cell in CELLS)
@@ -78,7 +77,7 @@ class PrepareRecipe:
         _need(_is_int(self.seed), "seed", self.seed, "a whole number")
         _need(_is_int(self.num_proc, 1), "num_proc", self.num_proc, "a whole number from 1")
         _need(isinstance(self.tasks, dict) and self.tasks, "tasks", self.tasks, "task names with weights, as {draw: 1}")
-        _check_keys("tasks", self.tasks, TASKS)
+        refuse_unknown(self.tasks, TASKS, "tasks")
         _check_weights("tasks", self.tasks)
         if BENCH in self.tasks and max(self.sizes) > bench_format.SIDE:
             raise InputError(f"recipe: tasks.{BENCH}: its answers are 24x24; leave sizes above 24 out, or this task")
@@ -91,7 +90,7 @@ class PrepareRecipe:
         """leave_out_cells names cells, and not all of them; they are kept once each, in the order of CELLS."""
         cells = self.leave_out_cells
         _need(_is_list(cells), "leave_out_cells", cells, "a list of zone/category, as [hadal/cephalopod]")
-        _check_keys("recipe: leave_out_cells", cells, CELL_NAMES, "cell")
+        refuse_unknown(cells, CELL_NAMES, "recipe: leave_out_cells", "cell")
         if set(cells) == set(CELL_NAMES):
             raise InputError("recipe: leave_out_cells: all 30 cells are left out and none is left to train on; name fewer")
         object.__setattr__(self, "leave_out_cells", tuple(name for name in CELL_NAMES if name in cells))
@@ -128,7 +127,7 @@ class PrepareRecipe:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "PrepareRecipe":
         """From plain data, as YAML or JSON gives it; keys are checked here, values by the class."""
-        _check_keys("recipe", data, [key.name for key in fields(cls)])
+        refuse_unknown(data, [key.name for key in fields(cls)], "recipe")
         missing = [key for key in ("name", "sources", "sizes") if key not in data]
         if missing:
             raise InputError(f"recipe: key {missing[0]!r} is missing; add it")
@@ -143,9 +142,9 @@ class PrepareRecipe:
 def _check_source(where: str, source: Any) -> None:
     _need(isinstance(source, dict) and "kind" in source, where, source, "an entry with a kind, as {kind: procedural, count: 600}")
     kind = source["kind"]
-    _check_keys(f"{where}.kind", [kind], SOURCE_KEYS)
+    refuse_unknown([kind], SOURCE_KEYS, f"{where}.kind")
     types = {"kind": str, "weight": int | float, **SOURCE_KEYS[kind]}
-    _check_keys(where, source, types)
+    refuse_unknown(source, types, where)
     for key, value in source.items():
         wanted = types[key]
         fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
@@ -171,13 +170,6 @@ def _check_weights(where: str, weights: dict[str, Any]) -> None:
     for key, weight in weights.items():
         fits = isinstance(weight, int | float) and not isinstance(weight, bool) and 0 < weight < math.inf
         _need(fits, f"{where}.{key}", weight, "a weight above 0")
-
-
-def _check_keys(where: str, found, valid, what: str = "key") -> None:
-    for key in found:
-        if not isinstance(key, str) or key not in valid:
-            nearest = difflib.get_close_matches(str(key), list(valid), 1, 0)[0]
-            raise InputError(f"{where}: unknown {what} {key!r}; did you mean {nearest!r}?")
 
 
 def _need(fits: Any, key: str, value: Any, wanted: str) -> None:

@@ -25,6 +25,11 @@ def write_whole(file: Path, content: str | bytes) -> Path:
     return file
 
 
+def cache_folder() -> Path:
+    """Where what was fetched is kept: PIXELREEF_CACHE, by default ~/.cache/pixelreef."""
+    return Path(os.environ.get("PIXELREEF_CACHE") or Path.home() / ".cache" / "pixelreef")
+
+
 def file_sha256(file: Path) -> str:
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

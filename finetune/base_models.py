@@ -9,7 +9,6 @@ quantised and cannot be trained) and kept under PIXELREEF_CACHE, by default `~/.
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -23,7 +22,7 @@ from pathlib import Path
 
 from data_prep.bounded import first_line, read_json
 from data_prep.errors import InputError, exit_code
-from data_prep.whole_files import file_sha256, whole_folder
+from data_prep.whole_files import cache_folder, file_sha256, whole_folder
 from finetune.quiet import quieten
 
 # Regular expression by which Qwen2, 2.5 and 3 split text before they merge, from their tokenizer.json
@@ -73,10 +72,6 @@ class BaseModel:
     location: str
     hub_id: str
     sha256: str
-
-
-def cache_folder() -> Path:
-    return Path(os.environ.get("PIXELREEF_CACHE") or Path.home() / ".cache" / "pixelreef")
 
 
 def resolve(name: str) -> BaseModel:

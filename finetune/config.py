@@ -7,7 +7,7 @@ TrainingArguments key), and TRL's ModelConfig (base model, LoRA and quantisation
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.util import find_spec
@@ -104,12 +104,12 @@ def valid_keys(classes: tuple = DATACLASSES) -> set[str]:
     return {f.name for cls in classes for f in dataclasses.fields(cls) if f.init}
 
 
-def check_keys(keys: Iterable[str], file: str, classes: tuple = DATACLASSES) -> None:
+def check_keys(keys: Collection[str], file: str, classes: tuple = DATACLASSES) -> None:
     """Raises InputError for the first key that is not taken, with what to do or the nearest that exists."""
     for key in keys:
         if key in REMOVED:
             raise InputError(f"{file}: {key}: {REMOVED[key]}")
-        refuse_unknown([key], valid_keys(classes), file)
+    refuse_unknown(keys, valid_keys(classes), file)
 
 
 def read_keys(arguments: list[str], classes: tuple) -> tuple[list, dict]:

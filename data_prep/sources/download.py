@@ -13,6 +13,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.progress import say
+from data_prep.whole_files import cache_folder
 
 MAX_BYTES = 2 * 2**30
 TIMEOUT = 60  # seconds without a byte
@@ -24,7 +25,7 @@ def fetch(url: str, sha256: str) -> Path:
     """The file at an http(s) address, from the cache where it is there. Raises InputError with one line."""
     if not url.startswith(("http://", "https://")):
         raise InputError(f"{url}: no http address; give a public pack's, or `path` for a file of your own")
-    folder = Path(os.environ.get("PIXELREEF_CACHE") or Path.home() / ".cache" / "pixelreef") / "packs"
+    folder = cache_folder() / "packs"
     place = folder / f"{sha256[:16]}-{_name(url)}"
     if place.exists():
         return place

