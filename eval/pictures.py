@@ -10,12 +10,11 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.grid_text import FREE, encode
-from data_prep.palette import PALETTE_FOLDER, Palette, named
+from data_prep.palette import ALPHA_THRESHOLD, PALETTE_FOLDER, Palette, named
 from data_prep.sources.packs import FORMATS, MAX_PIXELS, decode
 from data_prep.sprite import MAX_SIDE, MIN_SIDE, Sprite
 
 MAX_FILE_BYTES = 64 * 2**20
-OPAQUE = 128  # alpha from which a pixel counts
 
 
 def write_png(file, sprite: Sprite, scale: int, how: dict) -> None:
@@ -83,7 +82,7 @@ def read_png(file: Path, palette: Palette) -> Sprite:
     rgba = picture.rgba
     entry_of = {colour: entry for entry, colour in reversed(list(enumerate(palette.colours, 1)))}
     grid = np.zeros(rgba.shape[:2], np.uint8)
-    for place in np.argwhere(rgba[..., 3] >= OPAQUE):
+    for place in np.argwhere(rgba[..., 3] >= ALPHA_THRESHOLD):
         colour = rgba[*place, :3].tobytes().hex()
         if colour not in entry_of:
             y, x = place
@@ -151,7 +150,7 @@ def _decoded(image, data: bytes) -> Decoded:
         return Decoded(rgba, said)
     image.apply_transparency()  # the tRNS chunk reaches the table only so
     table = np.array(image.getpalette("RGBA"), np.uint8).reshape(-1, 4)
-    return Decoded(rgba, said, tuple(dict.fromkeys(entry[:3].tobytes().hex() for entry in table if entry[3] >= OPAQUE)))
+    return Decoded(rgba, said, tuple(dict.fromkeys(entry[:3].tobytes().hex() for entry in table if entry[3] >= ALPHA_THRESHOLD)))
 
 
 def read_drawn(file: Path) -> Decoded:

@@ -22,11 +22,11 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.grid_text import FREE
-from data_prep.palette import Palette, corpus_palette, oklab, quantise
+from data_prep.palette import ALPHA_THRESHOLD, Palette, corpus_palette, oklab, quantise
 from data_prep.sprite import MAX_SIDE, Sprite
 from data_prep.style import BACKGROUND, BODY, LIGHT, OUTLINE, ROLES, Style, distances, measure, roles_of
 from data_prep.tasks import like
-from eval.pictures import OPAQUE, enlarged_by, read_picture, unscaled
+from eval.pictures import enlarged_by, read_picture, unscaled
 from eval.transfer import by_role
 
 MAX_PIXELS = 2**25  # 33 megapixels; JPEGs are decoded at a fraction of their size
@@ -96,11 +96,11 @@ def read_reference(file: Path) -> Reference:
     if len(np.unique(_packed(rgba))) > PAINTED:
         rgba = _shrunk(rgba)
     rgba = rgba[:: -(-rgba.shape[0] // WIDEST), :: -(-rgba.shape[1] // WIDEST)]
-    opaque = rgba[..., 3] >= OPAQUE
+    opaque = rgba[..., 3] >= ALPHA_THRESHOLD
     if not opaque.any():
         raise InputError(f"{file}: no opaque pixel; there is nothing to take colours from")
     palette = corpus_palette(Counter(row.tobytes().hex() for row in rgba[opaque][:, :3]), FREE)
-    grid = quantise(rgba, palette, OPAQUE)
+    grid = quantise(rgba, palette)
     behind = background(rgba)
     subject = np.where(behind, 0, grid)
     style = measure(subject, palette)
@@ -115,7 +115,7 @@ def read_reference(file: Path) -> Reference:
 
 
 def _packed(rgba: np.ndarray) -> np.ndarray:
-    return rgba[rgba[..., 3] >= OPAQUE][:, :3].astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    return rgba[rgba[..., 3] >= ALPHA_THRESHOLD][:, :3].astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
 
 
 def _shrunk(rgba: np.ndarray) -> np.ndarray:
@@ -131,7 +131,7 @@ def background(rgba: np.ndarray) -> np.ndarray:
     """(H, W, 4) → (H, W) bool: transparent pixels; in an opaque picture what hangs together with the border, in its colour."""
     from scipy.ndimage import label
 
-    clear = rgba[..., 3] < OPAQUE
+    clear = rgba[..., 3] < ALPHA_THRESHOLD
     if clear.any():
         return clear
     border = np.ones_like(clear)

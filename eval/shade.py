@@ -15,9 +15,9 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.grid_text import FREE, GridError, read
-from data_prep.palette import MAX_COLOURS, PALETTE_FOLDER, Palette, corpus_palette, load, named, quantise
+from data_prep.palette import ALPHA_THRESHOLD, MAX_COLOURS, PALETTE_FOLDER, Palette, corpus_palette, load, named, quantise
 from data_prep.sprite import Sprite
-from eval.pictures import OPAQUE, read_bytes, read_drawn, write_gif, write_png
+from eval.pictures import read_bytes, read_drawn, write_gif, write_png
 from eval.postprocess.shader import Light, shade
 
 GRID_SUFFIXES = (".json", ".txt")
@@ -109,7 +109,7 @@ def _from_text(path: Path, palette: Palette | None) -> Sprite:
 def _from_png(path: Path, palette: Palette | None) -> Sprite:
     picture = read_drawn(path)
     rgba, table = picture.rgba, picture.table
-    seen = Counter(pixel.tobytes().hex() for pixel in rgba[rgba[..., 3] >= OPAQUE][:, :3])
+    seen = Counter(pixel.tobytes().hex() for pixel in rgba[rgba[..., 3] >= ALPHA_THRESHOLD][:, :3])
     if not seen:
         raise InputError(f"{path}: no opaque pixel; there is nothing to shade")
     if palette is None and len(table) <= MAX_COLOURS and set(seen) <= set(table):
@@ -120,7 +120,7 @@ def _from_png(path: Path, palette: Palette | None) -> Sprite:
                 f"{path}: {len(seen)} colours; at most {MAX_COLOURS} are kept as they are, so give --palette reef64 or a file"
             )
         palette = corpus_palette(seen, FREE)
-    return Sprite(quantise(rgba, palette, OPAQUE), palette)
+    return Sprite(quantise(rgba, palette), palette)
 
 
 def _known(colours: tuple[str, ...]) -> Palette:

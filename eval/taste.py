@@ -60,10 +60,7 @@ def prompts(dataset: Path, palette: Palette, count: int) -> list[Sprite]:
 
 def draw(model, tokens, asked: Sequence[Sprite], seed: int, batch_size: int) -> list[Sprite]:
     """One drawing a prompt, at temperature 1, in its size and palette, with its caption and tags."""
-    requests = [
-        Request(sprite.caption, sprite.height, sprite.width, sprite.palette, seed, number, sprite.tags)
-        for number, sprite in enumerate(asked)
-    ]
+    requests = [Request.like(sprite, seed, number) for number, sprite in enumerate(asked)]
     answers = LanguageModel(model, tokens).answer(requests, Sampling(), batch_size=batch_size)
     grids = (grid_text.sure(answer.text, s.palette, "the model").grid for s, answer in zip(asked, answers, strict=True))
     return [Sprite(grid, s.palette, s.caption, s.tags) for s, grid in zip(asked, grids, strict=True)]

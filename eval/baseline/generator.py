@@ -102,19 +102,15 @@ class SpriteTransformerGenerator:
 
     def bits_per_pixel(self, sprites: Sequence[Sprite]) -> float:
         """Of all the sprites' pixels under their own captions and tags."""
-        requests = [self.request(sprite) for sprite in sprites]
+        requests = [Request.like(sprite) for sprite in sprites]
         found = list(self.likelihoods(requests, sprites))
         return sum(one.bits for one in found) / sum(one.pixels for one in found)
-
-    def request(self, sprite: Sprite, seed: int = 0, index: int = 0) -> Request:
-        """What asks for a sprite like this one."""
-        return Request(sprite.caption, sprite.height, sprite.width, sprite.palette, seed, index, sprite.tags)
 
     def redraw(self, sprites: Sequence[Sprite], seed: int = 0) -> list[Sprite]:
         """A drawing of what each sprite shows, in the same order."""
         from eval.decoding import Sampling
 
-        requests = [self.request(sprite, seed, index) for index, sprite in enumerate(sprites)]
+        requests = [Request.like(sprite, seed, index) for index, sprite in enumerate(sprites)]
         return list(sprites_of(self, requests, Sampling(), self.name))
 
     def draw(self, caption: str, n: int = 1, seed: int = 0, size: int | None = None, sampling=None) -> list[Sprite]:

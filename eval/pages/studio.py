@@ -180,7 +180,7 @@ class Studio:
             raise InputError("parents: choose two different drawings")
         sprites = [founder.drawn for founder in founders]
         for sprite in sprites:
-            self.generator.refuse(Request(sprite.caption, sprite.height, sprite.width, sprite.palette, asked.seed))
+            self.generator.refuse(Request.like(sprite, asked.seed))
 
         def work(tell: Tell) -> None:
             sampling = _sampling(asked, lambda seed, index: (index - asked.count, 0), tell)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,10 @@ def at(page) -> int:
 
 
 def saved(page, decisions, count: int) -> dict[str, str]:
-    """What the file says when the page has nothing more to save: `count` lines."""
+    """What the file says when the page has nothing more to save: `count` lines. A key may still wait for a sheet that comes."""
+    patience = time.monotonic() + 30
+    while decisions.path.read_text("utf-8").count("\n") < count and time.monotonic() < patience:
+        page.wait_for_timeout(10)
     expect(page.locator("#tally")).to_have_attribute("data-unsaved", "0")
     assert decisions.path.read_text("utf-8").count("\n") == count
     return open_decisions(decisions.path).by_name()
