@@ -1,4 +1,4 @@
-"""Writes docs/hardening-files.md from what `hostile_files.py`, `fuzz.py` and `long_run.py` wrote beside it as JSON.
+"""Writes docs/hardening-files.md from what `hostile_files.py`, `fuzz.py`, `long_run.py` and `clients.py` wrote beside it as JSON.
 
 python tests/hardening_tables.py
 """
@@ -6,6 +6,8 @@ python tests/hardening_tables.py
 import json
 from collections import Counter
 from pathlib import Path
+
+from data_prep.printable import table
 
 DOCS = Path(__file__).parents[1] / "docs"
 WORDS = {"refused": "refused in one line", "counted": "left out and counted", "safe": "read without harm"}
@@ -15,8 +17,9 @@ def page(docs: Path) -> str:
     files = json.loads((docs / "hardening-files.json").read_text("utf-8"))
     fuzzed = json.loads((docs / "hardening-fuzz.json").read_text("utf-8"))
     long = json.loads((docs / "hardening-long-run.json").read_text("utf-8"))
-    head = ["# Hostile files, fuzzing and long runs", "Written by `python tests/hardening_tables.py`; do not edit."]
-    return "\n\n".join([*head, *_long_run(long), *_files(files), *_fuzzing(fuzzed)]) + "\n"
+    clients = json.loads((docs / "hardening-clients.json").read_text("utf-8"))
+    head = ["# Hostile files, fuzzing, crowds and long runs", "Written by `python tests/hardening_tables.py`; do not edit."]
+    return "\n\n".join([*head, *_long_run(long), *_clients(clients), *_files(files), *_fuzzing(fuzzed)]) + "\n"
 
 
 def _long_run(found: dict) -> list[str]:
@@ -25,6 +28,29 @@ def _long_run(found: dict) -> list[str]:
         f"`python tests/long_run.py`: memory in {found['unit']} when a third of {found['sprites']:,} drawings are done, and all."
     )
     return ["## Long runs", told, _table(["command", "a third", "all"], rows)]
+
+
+def _clients(found: dict[str, dict]) -> list[str]:
+    rows = [
+        [
+            f"{one['clients']} {name}",
+            ", ".join(f"{count} {came}" for came, count in one["came"].items()),
+            f"{one['seconds']:.1f}",
+            f"{one['guest']['asked'] - one['guest']['faults']} of {one['guest']['asked']}",
+            f"{one['guest']['slowest']:.2f}",
+            f"{one['mb']:+.1f}",
+        ]
+        for name, one in found.items()
+    ]
+    told = (
+        "`python tests/clients.py`: crowds, all at once, against the real server of `pixelreef play`, which draws for one and "
+        "lets sixteen wait. A guest asks for the page ten times a second beside each. MiB: what the server holds more then."
+    )
+    return [
+        "## Clients held",
+        told,
+        _table(["clients", "what came of them", "s", "guest answered", "slowest answer, s", "MiB"], rows),
+    ]
 
 
 def _files(found: list[dict]) -> list[str]:
@@ -84,8 +110,7 @@ def _fuzzing(found: list[dict]) -> list[str]:
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)
+    return "\n".join(table(head, [[cell.replace("|", "/") for cell in row] for row in rows]))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ MAX_CONNECTIONS = 128
 MAX_SILENT = 96  # of them, which ask for nothing
 HEADER_SECONDS = 10.0  # a connection that has not asked for anything by then is closed
 IDLE_SECONDS = 15  # between two requests of one connection
+READ_SECONDS = 30.0  # a client that leaves so much unread that there is no more room for its answer is cut off by then
 MAX_HEADER_BYTES = 16 * 1024
 
 
@@ -72,12 +73,14 @@ def create_app(pages: Sequence[Page], token: str | None = None) -> Guard:
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with a deadline for the head of a request, so that silent or slow clients do not fill the places.
+    """uvicorn's HTTP/1.1 with deadlines, so that clients that are silent, slow or do not read do not fill the places.
 
-    Where they come faster than that, the one that has been silent longest makes room.
+    Where silent ones come faster than that, the one that has been silent longest makes room. A client that asks on and
+    on before it has its answer, as no browser does, is cut off: what it asks would be kept without a limit.
     """
 
     _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport) -> None:
         super().connection_made(transport)
@@ -89,11 +92,26 @@ class PatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.conn.their_state is h11.DONE and len(self.conn.trailing_data[0]) > MAX_HEADER_BYTES:
+            self.transport.abort()
         self._watch()
 
     def connection_lost(self, exc) -> None:
         super().connection_lost(exc)
         self._watch()
+        self._stop_waiting_for_a_reader()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(READ_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_waiting_for_a_reader()
+
+    def _stop_waiting_for_a_reader(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
 
     def _watch(self) -> None:
         """The clock runs while a head is awaited, from its first byte on or from the beginning of the connection."""

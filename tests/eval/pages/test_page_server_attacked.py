@@ -14,14 +14,17 @@ from contextlib import ExitStack
 
 import pytest
 from chromium import ROOT, served
-from conftest import TOKEN
+from conftest import TOKEN, Site, running
+from fastapi import Response
 from test_page_server import events, is_well, post, raw, until_closed
 
 from eval.pages import server
 from eval.pages.jobs import MAX_WAITING
+from eval.pages.play import play_page
 from eval.pages.security import HEADERS, MAX_BODY
 
 CLIENTS = 50
+LARGE = 32 * 2**20  # bytes: more than the system keeps for a client
 
 
 def asked(site, head: bytes, body: bytes = b"") -> bytes:
@@ -30,6 +33,11 @@ def asked(site, head: bytes, body: bytes = b"") -> bytes:
     end = b"Host: 127.0.0.1:%d\r\nCookie: %s\r\nConnection: close\r\n" % (site.port, cookie)
     with raw(site, head + b"\r\n" + end + b"\r\n" + body) as connection:
         return until_closed(connection)
+
+
+def taken(connection: socket.socket) -> int:
+    """How many bytes come until the connection is closed."""
+    return sum(map(len, iter(lambda: connection.recv(2**20), b"")))
 
 
 def status(answer: bytes) -> int:
@@ -88,21 +96,36 @@ def test_a_head_that_comes_byte_by_byte_is_cut_off(site, monkeypatch):
     assert is_well(site)
 
 
-def test_who_does_not_read_holds_nobody_up(site):
-    """Twenty clients ask for large files again and again and never take them."""
+def test_who_asks_on_before_there_is_an_answer_is_cut_off(site):
+    """What is asked would be kept: with these, a gigabyte in a few seconds."""
     head = b"GET /static/play.js HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: %s\r\n\r\n" % site.cookie["cookie"].encode()
     with ExitStack() as held:
         for _ in range(20):
             connection = held.enter_context(socket.create_connection(("127.0.0.1", site.port)))
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.setblocking(False)
-            try:
-                while True:
-                    connection.send(head * 50)
-            except BlockingIOError:
-                pass
+            with pytest.raises(ConnectionError):
+                for _ in range(1000):
+                    connection.sendall(head * 50)
         assert all(is_well(site) for _ in range(5))
-    assert is_well(site)
+    last = head.replace(b"Host:", b"Connection: close\r\nHost:")
+    with raw(site, head * 2 + last) as connection:  # a few are answered, one after the other
+        assert until_closed(connection).count(b"HTTP/1.1 200") == 3
+
+
+def test_who_does_not_read_is_cut_off(generator, monkeypatch):
+    monkeypatch.setattr(server, "READ_SECONDS", 0.5)
+    page = play_page(generator)
+    page.router.add_api_route("/large", lambda: Response(bytes(LARGE)), methods=["GET"])
+    with running([page]) as port:
+        site = Site(port, "/play", generator)
+        head = b"GET /play/large HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: %s\r\n\r\n" % site.cookie["cookie"].encode()
+        with raw(site, head) as connection:
+            time.sleep(1.5)
+            assert is_well(site)
+            assert taken(connection) < LARGE
+        monkeypatch.setattr(server, "READ_SECONDS", 30)
+        with raw(site, head.replace(b"Host:", b"Connection: close\r\nHost:")) as connection:  # late, but in time
+            time.sleep(1)
+            assert taken(connection) > LARGE
 
 
 def test_who_resets_the_connection_in_the_middle_leaves_no_trace(site, capfd):
