@@ -1,7 +1,5 @@
 """Pictures of sprites: indexed PNGs that say how they were made, JSON grids, GIFs, and PNGs and masks back."""
 
-import io
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +9,7 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.grid_text import FREE, encode
 from data_prep.palette import ALPHA_THRESHOLD, PALETTE_FOLDER, Palette, named
-from data_prep.sources.packs import FORMATS, MAX_PIXELS, decode
+from data_prep.sources.packs import MAX_PIXELS, decode, opened_image
 from data_prep.sprite import MAX_SIDE, MIN_SIDE, Sprite
 
 MAX_FILE_BYTES = 64 * 2**20
@@ -124,14 +122,12 @@ def read_picture(file: Path, most_pixels: int = MAX_PIXELS, shrunk_to: int | Non
     data = read_bytes(file)
     too_large = f"{file}: a picture has at most {most_pixels >> 20} megapixels here; shrink it first"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a bomb's warning: its size is judged here
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                if image.width * image.height > most_pixels:
-                    raise InputError(too_large)
-                if shrunk_to is not None:
-                    image.draft("RGB", (shrunk_to, shrunk_to))
-                return _decoded(image, data)
+        with opened_image(data) as image:
+            if image.width * image.height > most_pixels:
+                raise InputError(too_large)
+            if shrunk_to is not None:
+                image.draft("RGB", (shrunk_to, shrunk_to))
+            return _decoded(image, data)
     except InputError:
         raise
     except Image.DecompressionBombError as error:

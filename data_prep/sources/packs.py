@@ -9,6 +9,7 @@ import codecs
 import hashlib
 import io
 import json
+import logging
 import re
 import stat
 import warnings
@@ -34,6 +35,7 @@ MAX_METADATA_BYTES = 64 * 2**20
 MAX_FAULTS = 100_000  # lines of one metadata file that say nothing; then the others are not read
 MAX_DIGEST_BYTES = 256 * 2**20  # of a file, for the hash of a folder
 MAX_PIXELS = 2**22  # checked before a pixel is decoded; sprites have at most 64×64
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else a decoder's words reach the terminal beside ours
 GROUP_CATEGORY = {"fish": "reef_fish"} | {category: category for category in CATEGORIES}
 
 
@@ -127,12 +129,10 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS, read: Callable | None = No
     from PIL import Image
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a bomb's warning: its size is judged here
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                if image.width * image.height > max_pixels:
-                    raise Image.DecompressionBombError
-                return (read or to_rgba)(image), bool(getattr(image, "is_animated", False))
+        with opened_image(data) as image:
+            if image.width * image.height > max_pixels:
+                raise Image.DecompressionBombError
+            return (read or to_rgba)(image), bool(getattr(image, "is_animated", False))
     except Unusable:
         raise
     except Image.DecompressionBombError as error:
@@ -141,6 +141,17 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS, read: Callable | None = No
         raise Unusable("not a picture: no known format") from error
     except Exception as error:  # decoders raise a dozen types on broken bytes; none may stop the run
         raise Unusable(f"broken picture: {type(error).__name__}") from error
+
+
+@contextmanager
+def opened_image(data: bytes) -> Iterator:
+    """A picture file's bytes → a PIL image, not decoded yet, for somebody who judges its size. Raises whatever Pillow does."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a bomb's warning
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            yield image
 
 
 def to_rgba(image) -> np.ndarray:

@@ -28,6 +28,13 @@ def _striped_tiff() -> bytes:
     return b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 1) + struct.pack("<HHII", 256, 4, 1, 8) + struct.pack("<I", 8)
 
 
+def _sampled_tiff() -> bytes:
+    """A TIFF of 4,000 numbers a pixel."""
+    entries = [(256, 8), (257, 8), (258, 8), (277, 4000)]  # width, height, bits, samples
+    told = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in entries)
+    return b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(entries)) + told + bytes(4)
+
+
 def _endless_gif() -> bytes:
     """Blocks of one byte after each other instead of pixels."""
     head = b"GIF89a" + struct.pack("<HHBBB", 60_000, 60_000, 0xF7, 0, 0) + bytes(768)
@@ -74,6 +81,8 @@ CASES = (
     Hostile("pipe.png", "pack", "a pipe that nobody writes to", SAFE, "",
             all_of(put("good.png", GOOD), lambda folder: os.mkfifo(folder / "pipe.png"))),
     Hostile("shade_bomb", "shade", "a bomb to be lit", REFUSED, "megapixels", put("input.png", BOMB)),
+    Hostile("shade_samples", "shade", "a drawing of 4,000 numbers a pixel, of which a decoder complains on the terminal", REFUSED,
+            "not a picture", put("input.png", _sampled_tiff())),
     Hostile("shade_text", "shade", "a text chunk of 256 MiB in a drawing", REFUSED, "broken picture", put("input.png", png(8, 8, before=TEXT))),
     Hostile("shade_big", "shade", "a drawing of 2,000 a side", REFUSED, "a sprite has 4 to 64",
             put("input.png", png(2000, 2000, mode=0, pixels=zlib.compress(b"".join(b"\0" + bytes([y % 251]) * 1999 + b"\7" for y in range(2000)))))),

@@ -44,8 +44,8 @@ def judged(work: Callable[[], int], then: Callable[[str], Outcome] = lambda said
     code, out, err = command(work)
     clean(out + err, "terminal")
     if code == 2:
-        line = err.strip().splitlines()[-1] if err.strip() else ""
-        assert line and "Traceback" not in err and len(line) < 2000, f"no short line: {line[:300]!r}"
+        line = err.strip()
+        assert line and "\n" not in line and len(line) < 2000, f"no short line: {line[:300]!r}"
         return Outcome(REFUSED, line)
     assert code == 0, f"exit code {code}: {err[-500:]}"
     return then(out + err)

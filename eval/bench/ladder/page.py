@@ -186,7 +186,7 @@ def chart(rows: Sequence[dict], out: Path) -> None:
                 axes.plot([worth["low"], worth["high"]], [place, place], color="#1c6e8c" if sure else "#9aa5ab", linewidth=2)
                 axes.plot(worth["mean"], place, "o", color="#1c6e8c" if sure else "#9aa5ab")
         axes.set_title(TITLES[metric], fontsize=9)
-        axes.set_ylim(len(steps) - 0.5, -0.5)
+        axes.set_ylim(max(len(steps), 1) - 0.5, -0.5)
         axes.set_yticks(range(len(steps)), [f"{row['rung']} − {row['before']}" for row in steps] if number == 1 else [])
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right", "left"]].set_visible(False)

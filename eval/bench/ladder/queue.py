@@ -75,13 +75,14 @@ def _file(folder: Path, rung: Rung, seed: int) -> Path:
 
 def run(settings: Settings, seeds: list[int], rungs: tuple[Rung, ...], folder: Path, device: str) -> Iterator[str]:
     """Trains and measures what is missing; yields a line after each rung."""
+    from finetune.quiet import quieten
+
+    quieten()
     from eval.bench.ladder.measuring import LadderModel, measure, unseen_sprites
     from eval.bench.ladder.training import train
     from finetune.base_models import load_model, load_tokenizer, resolve
     from finetune.cell_tokens import CellTokens
-    from finetune.quiet import quieten
 
-    quieten()
     base = resolve(settings.base)
     tokens, tested = CellTokens(load_tokenizer(base)), unseen_sprites(settings.size, settings.tested)
     folder.mkdir(parents=True, exist_ok=True)

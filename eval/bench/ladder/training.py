@@ -71,7 +71,7 @@ class WeightedTrainer(GridSFTTrainer):
         rest = {key: value for key, value in inputs.items() if key not in ("labels", PIXELS)}
         logits = model(**rest, use_cache=False).logits[:, :-1].float()
         labels, weight = inputs["labels"][:, 1:], self.weights.to(logits.device)
-        return cross_entropy(logits.transpose(1, 2), labels, weight=weight, ignore_index=IGNORED)
+        return cross_entropy(logits.flatten(0, 1), labels.flatten(), weight=weight, ignore_index=IGNORED)
 
 
 def train(rung: Rung, settings: Settings, seed: int, base: BaseModel, tokens: CellTokens, out: Path, device: str = "cpu"):
