@@ -20,6 +20,14 @@ def markdown(text) -> str:
     return safe.replace("://", "&#58;//").replace("www.", "www&#46;").replace("@", "&#64;")
 
 
+def code(text) -> str:
+    """Text as a span of code in Markdown, shown as it is on one line, whatever backticks it holds."""
+    flat = " ".join(printable(text).split())
+    fence = "`" * (max(map(len, re.findall("`+", flat)), default=0) + 1)
+    pad = " " if flat.startswith("`") or flat.endswith("`") else ""
+    return f"{fence}{pad}{flat or ' '}{pad}{fence}"
+
+
 def table(head: Iterable, rows: Iterable[Iterable]) -> list[str]:
     """Lines of a Markdown table; cells stand as they are."""
     head = list(head)

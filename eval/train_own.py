@@ -7,6 +7,7 @@ finetune/train.py --config …`), checkpoints, adapter/ and contact_sheet.png. R
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -66,7 +67,7 @@ def train_own(options) -> None:
     if not (out / SHEET).exists():
         print(_sheet(out, dataset))
     print(f"finished: {out / 'adapter'}; its drawings beside real sprites: {out / SHEET}")
-    print(f'draw with it: pixelreef draw "{_example(found.captions)}" --adapter {out / "adapter"} --scale 8')
+    print(f"draw with it: {_command(found.captions, out)}")
 
 
 def _check(options) -> None:
@@ -228,9 +229,14 @@ def _sprites(dataset: Path, split: str, palette) -> list[Sprite]:
     return [Sprite(grid, palette, row["caption_full"]) for grid, row in zip(grids, rows, strict=True)]
 
 
+def _command(captions: Sequence[str], out: Path) -> str:
+    """What a shell draws with the adapter by; a caption of a stranger's pack is a word there and nothing more."""
+    return shlex.join(["pixelreef", "draw", _example(captions), "--adapter", str(out / "adapter"), "--scale", "8"])
+
+
 def _example(captions: Sequence[str]) -> str:
     """A caption to try: the longest that is no longer than a line's half."""
-    return max((caption for caption in captions if len(caption) <= 40), key=len, default="something new").replace('"', "")
+    return max((caption for caption in captions if len(caption) <= 40), key=len, default="something new")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import yaml
 from data_prep.bounded import read_bounded, read_json
 from data_prep.errors import InputError
 from data_prep.palette import Palette
-from data_prep.printable import markdown
+from data_prep.printable import code, markdown
 from data_prep.sprite import MAX_SIDE, MIN_SIDE
 from data_prep.whole_files import whole_folder, write_whole
 from finetune.base_models import PACKAGED
@@ -182,9 +182,9 @@ def model_card(facts: AdapterFacts, metrics: dict) -> str:
     lines = [
         f"---\n{card_header(facts, 'peft', 'adapter', ['lora'], results)}---\n\n# {markdown(facts.name)}\n",
         f"A LoRA that draws sprites of {sizes} as grid text. Trained on {facts.sprites_seen} sprites, at last for: "
-        f"{', '.join(TOLD_TASKS.get(task, task) for task in facts.tasks)}.\n",
-        f"Base: `{facts.base_hub_id}` (SHA-256 of the weights used: `{facts.base_sha256 or 'from the hub'}`).",
-        f"Palette hash: `{facts.palette_hash}`. Dataset hash: `{facts.dataset_hash}`.\n",
+        f"{', '.join(TOLD_TASKS.get(task, markdown(task)) for task in facts.tasks)}.\n",
+        f"Base: {code(facts.base_hub_id)} (SHA-256 of the weights used: {code(facts.base_sha256 or 'from the hub')}).",
+        f"Palette hash: {code(facts.palette_hash)}. Dataset hash: {code(facts.dataset_hash)}.\n",
         "| metric | before | after |\n|---|---|---|",
         *(f"| {key} | {before[key]:.4f} | {after[key]:.4f} |" for key in shown),
         f"\nOn {after['sprites']} validation sprites, seed {metrics['seed']}. Use the chat template of this folder.",

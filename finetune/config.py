@@ -20,6 +20,7 @@ from data_prep.bounded import first_line, read_yaml
 from data_prep.errors import InputError, refuse_unknown
 from data_prep.pairs import content_hash
 from finetune.adapter_folder import AdapterFacts
+from finetune.lora_config import is_simple
 from finetune.precision import quick_dtype
 
 
@@ -126,8 +127,18 @@ def read_keys(arguments: list[str], classes: tuple) -> tuple[list, dict]:
         parts = parser.parse_args_and_config(arguments)
     except (ValueError, TypeError) as error:
         raise InputError(f"recipe: {first_line(error)}") from error
+    _check_modules(parts)
     values = {name: getattr(part, name) for part in parts for name in names if hasattr(part, name)}
     return parts, {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
+
+
+def _check_modules(parts: Iterable) -> None:
+    """Raises InputError for what PEFT would match as a pattern, perhaps for ever; a recipe may be a stranger's."""
+    for key in ("lora_target_modules", "lora_modules_to_save"):
+        names = next((getattr(part, key) for part in parts if hasattr(part, key)), None) or []
+        for name in [names] if isinstance(names, str) else names:
+            if not is_simple(name):
+                raise InputError(f"recipe: {key} holds {str(name)[:60]!r}, no name of a module and no simple pattern")
 
 
 def parse(arguments: list[str]) -> RunConfig:

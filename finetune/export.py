@@ -14,6 +14,7 @@ gives what either does to the log-probabilities. Weights that float16 cannot hol
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ import numpy as np
 from data_prep.captions import messages
 from data_prep.errors import InputError
 from data_prep.palette import Palette, quantise
+from data_prep.printable import code, markdown
 from data_prep.sprite import Sprite
 from data_prep.whole_files import file_sha256, whole_folder
 from finetune.adapter_folder import AdapterFacts, card_header, data_terms
@@ -75,9 +77,15 @@ def export(
             raise InputError(f"{adapter}: merged it is another model: {said}; at most {TOLERANCE} is let by without --force")
         _write_words(found, adapter, staging, dtype, parity)
         if gguf is not None:
-            write_gguf(staging, staging / f"{found.facts.name}-{gguf.upper()}.gguf", found.facts.name, gguf)
+            write_gguf(staging, staging / gguf_name(found.facts.name, gguf), found.facts.name, gguf)
     print(f"{dtype}, {said}")
     return out
+
+
+def gguf_name(name: str, kind: str) -> str:
+    """Of the GGUF file of an adapter, whose name may hold anything, a path that leads elsewhere too."""
+    safe = re.sub(r"[^\w.-]+", "_", name).lstrip(".")[:80] or "model"
+    return f"{safe}-{kind.upper()}.gguf"
 
 
 def refuse_quantised(found: Adapted) -> None:
@@ -170,14 +178,14 @@ def merged_card(facts: AdapterFacts, record: dict, palette: Palette) -> str:
     parity = record["parity"]
     asked = messages("a red fish facing left", *facts.sizes[0], palette)
     lines = [
-        f"---\n{card_header(facts, 'transformers', 'finetune', ['merged'])}---\n\n# {facts.name}, merged\n",
+        f"---\n{card_header(facts, 'transformers', 'finetune', ['merged'])}---\n\n# {markdown(facts.name)}, merged\n",
         f"A language model that draws sprites of {sizes} as grid text: a LoRA merged into its base, in {record['dtype']}.\n",
-        f"Base: `{facts.base_hub_id}` (SHA-256 of the weights used: `{record['base_sha256'] or 'from the hub'}`).",
-        f"Adapter: SHA-256 `{record['adapter_sha256']}`. Palette hash: `{facts.palette_hash}`.\n",
+        f"Base: {code(facts.base_hub_id)} (SHA-256 of the weights used: {code(record['base_sha256'] or 'from the hub')}).",
+        f"Adapter: SHA-256 `{record['adapter_sha256']}`. Palette hash: {code(facts.palette_hash)}.\n",
         f"Against the adapter on its base, both in float32: mean |Δ log p| {parity['mean']:.5f} nats a pixel, largest "
         f"{parity['largest']:.4f}, over {parity['pixels']} given pixels.\n",
         "Use the chat template of this folder, which does not think. The prompt that it was trained with:\n",
-        *(f"- {message['role']}: `{message['content']}`" for message in asked),
+        *(f"- {message['role']}: {code(message['content'])}" for message in asked),
         *data_terms(facts),
     ]
     return "\n".join(lines) + "\n"

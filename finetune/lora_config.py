@@ -26,15 +26,15 @@ def fault(config: dict[str, Any]) -> str:
         return f"its lora_alpha is {str(alpha)[:60]!r}; it takes a number"
     for key in MODULES:
         names = config.get(key) or []
-        if not all(map(_is_simple, [names] if isinstance(names, str) else names)):
+        if not all(map(is_simple, [names] if isinstance(names, str) else names)):
             return f"its {key} holds no name of a module, and no simple pattern"
     for key in ("rank_pattern", "alpha_pattern"):
-        if not all(_is_simple(name) and type(value) in (int, float) for name, value in (config.get(key) or {}).items()):
+        if not all(is_simple(name) and type(value) in (int, float) for name, value in (config.get(key) or {}).items()):
             return f"its {key} holds no name of a module with its number, and no simple pattern"
     return ""
 
 
-def _is_simple(word: Any) -> bool:
+def is_simple(word: Any) -> bool:
     """A name, or a regular expression that is quick on every name of a module: one of repeated groups can take for ever."""
     if not isinstance(word, str) or len(word) > 200 or len(re.findall(r"[*+?{]", word)) > 3 or re.search(r"\)[*+?{]|\\\d", word):
         return False

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import InputError, exit_code
-from data_prep.printable import table
+from data_prep.printable import code, markdown, table
 from data_prep.whole_files import file_sha256, write_whole
 from finetune.adapter_folder import AdapterFacts
 from finetune.export import SPRITES, TOLERANCE, Parity, export, pixel_log_probabilities, procedural_sprites, queries_of
@@ -80,8 +80,8 @@ def page(adapter: Path, found: dict[str, Parity]) -> str:
         "",
         f"Written by `python -m finetune.parity docs/parity.md adapters/{adapter.name}`; do not edit.",
         "",
-        f"|Δ log p| of a pixel in nats, over the whole vocabulary, against `{facts.name}` on {facts.base_hub_id} in float32 "
-        f"(SHA-256 of its weights: {file_sha256(adapter / 'adapter_model.safetensors')[:12]}…), teacher-forced on "
+        f"|Δ log p| of a pixel in nats, over the whole vocabulary, against {code(facts.name)} on {markdown(facts.base_hub_id)} "
+        f"in float32 (SHA-256 of its weights: {file_sha256(adapter / 'adapter_model.safetensors')[:12]}…), teacher-forced on "
         f"{next(iter(found.values())).pixels:,} pixels of procedural sprites. `pixelreef export` refuses a merge from "
         f"{TOLERANCE} in the mean.",
         "",

@@ -39,6 +39,7 @@ def test_flags_win_over_the_file(tmp_path, reef):
         ("{use_cpu: true, bf16: false}", "model_name_or_path"),
         ("{use_cpu: true, bf16: false, model_name_or_path: m/n, full_head_every: 0, dataset: x}", "full_head_every"),
         ("{use_cpu: true, bf16: false, model_name_or_path: m/n, eval_sprites: 0, dataset: x}", "eval_sprites is 0; it takes 1"),
+        ("{use_cpu: true, bf16: false, lora_target_modules: ['(([a-z._0-9]+)+)+!']}", "lora_target_modules holds '(("),
         ("{use_cpu: true, bf16: false, model_name_or_path: m/n, dataset: nowhere}", "pixelreef prepare"),
     ],
 )

@@ -1,6 +1,7 @@
 """Exports load in transformers and in llama.cpp as the model that was trained: same log-probabilities, drawings, prompts."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,10 +21,10 @@ from eval.decoding import Sampling, draw_grids
 from eval.generators import LanguageModel, Request
 from eval.grammar import gbnf
 from finetune import export as exporting
-from finetune.adapter_folder import AdapterFacts
+from finetune.adapter_folder import AdapterFacts, model_card
 from finetune.base_models import BaseModel, load_model, load_tokenizer, resolve
 from finetune.cell_tokens import PIXEL, CellTokens, Schedule
-from finetune.export import TOLERANCE, export, pixel_log_probabilities, procedural_sprites, queries_of
+from finetune.export import TOLERANCE, export, gguf_name, merged_card, pixel_log_probabilities, procedural_sprites, queries_of
 from finetune.gguf_export import interleave, splitting, write_gguf
 from finetune.likelihood import Query
 from finetune.llama_cpp import LlamaServer
@@ -202,6 +203,41 @@ def test_a_merge_that_is_another_model_is_refused_unless_forced(llama_adapter, t
         export(llama_adapter, tmp_path / "out", str(tiny_llama))
     assert not list(tmp_path.iterdir())
     assert export(llama_adapter, tmp_path / "out", str(tiny_llama), force=True).is_dir()
+
+
+@pytest.mark.parametrize("name", ["/etc/owned", "../../owned", "..", ".", "", "a\x1b[31m/b", "x" * 300])
+def test_a_gguf_lies_in_its_folder_whatever_the_adapter_calls_itself(tmp_path, name):
+    file = tmp_path / gguf_name(name, "f16")
+    file.write_bytes(b"")
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    assert file.name.endswith("-F16.gguf") and file.name[0] != "." and len(file.name) < 100 and file.name.isprintable()
+
+
+def test_cards_show_what_an_adapter_calls_itself_and_let_it_do_nothing():
+    """Rendered, a stranger's facts are text: no element, no heading, no link that was not there with harmless facts."""
+    from markdown_it import MarkdownIt
+
+    def made(words: str) -> tuple[str, str]:
+        told = dict.fromkeys(("name", "base_hub_id", "base_sha256", "recipe_hash", "dataset_hash", "palette_hash"), words)
+        facts = AdapterFacts(**told, sizes=((16, 16),), tasks=(words,), sprites_seen=1, licences=(words,), attributions=(words,))
+        measured = {"bits_per_pixel": 1.0, "sprites": 1}
+        record = {
+            "dtype": "float32",
+            "base_sha256": words,
+            "adapter_sha256": "0",
+            "parity": {"mean": 0, "largest": 0, "pixels": 1},
+        }
+        return model_card(facts, {"before": measured, "after": measured, "seed": 1}), merged_card(facts, record, REEF)
+
+    for harmless, hostile in zip(
+        made("word"), made("x` <img src=x onerror=alert(1)> [a](http://b) \n\n## Verified\n\n- \x1b[31m"), strict=True
+    ):
+        bodies = [text.split("\n---\n", 1)[1] for text in (harmless, hostile)]
+        rendered = [re.findall(r"<(\w+)", MarkdownIt("commonmark").render(body)) for body in bodies]
+        assert sorted(set(rendered[0])) == sorted(set(rendered[1])) and [t for t in rendered[0] if t != "code"] == [
+            t for t in rendered[1] if t != "code"
+        ]
+        assert "\x1b" not in bodies[1]
 
 
 @pytest.mark.parametrize(
