@@ -71,8 +71,10 @@ def _add(options) -> str:
     with _needs_bench():
         from eval.bench.leaderboard import update
         from eval.bench.running import run_tasks
-    logs = [log for model in options.model for log in run_tasks(model, options)]
-    return update(logs, options.out)
+    *before, last = options.model
+    for model in before:  # entered one by one: a later one may fail
+        print(update(run_tasks(model, options), options.out), flush=True)
+    return update(run_tasks(last, options), options.out)
 
 
 def _leaderboard(options) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -190,4 +191,6 @@ def chart(rows: Sequence[dict], out: Path) -> None:
         axes.set_yticks(range(len(steps)), [f"{row['rung']} − {row['before']}" for row in steps] if number == 1 else [])
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right", "left"]].set_visible(False)
-    figure.savefig(out, metadata={"Software": None})
+    drawn = BytesIO()
+    figure.savefig(drawn, metadata={"Software": None})
+    write_whole(out, drawn.getvalue())

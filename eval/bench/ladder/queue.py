@@ -2,9 +2,9 @@
 
     pixelreef bench ladder [--size 8] [--sprites 240] [--seeds 1 2 3] [--rungs published LoRA …] [--device cuda]
 
-A rung that is measured is a file `<rung>-<seed>.json` under docs/ladder; run again, the queue goes on with what is missing, on
-another machine too, and what was measured under other settings is measured anew. All rungs of a seed come before those of the
-next. The page says how far it is. A training takes 4 minutes at 8×8 with 240 sprites on one quiet core that has bfloat16
+A rung that is measured is a file `<rung>-<seed>-<settings>.json` under docs/ladder; run again, the queue goes on with what is
+missing, on another machine too. What was measured under other settings, another --dtype among them, stays beside it. All rungs of
+a seed come before those of the next. The page says how far it is. A training takes 4 minutes at 8×8 with 240 sprites on one quiet core that has bfloat16
 instructions, a measurement one.
 """
 
@@ -63,14 +63,15 @@ def work(settings: Settings, seeds: list[int], rungs: tuple[Rung, ...], folder: 
 def load(folder: Path, settings: Settings, rung: Rung, seed: int) -> dict | None:
     """What was measured under these settings, or None."""
     try:
-        found = json.loads(_file(folder, rung, seed).read_text("utf-8"))
+        found = json.loads(file_of(folder, settings, rung, seed).read_text("utf-8"))
     except (OSError, ValueError):
         return None
     return found if found.get("key") == settings.key(rung, seed) else None
 
 
-def _file(folder: Path, rung: Rung, seed: int) -> Path:
-    return folder / f"{rung.name.replace(' ', '-')}-{seed}.json"
+def file_of(folder: Path, settings: Settings, rung: Rung, seed: int) -> Path:
+    """Where it is kept, beside what was measured under other settings."""
+    return folder / f"{rung.name.replace(' ', '-')}-{seed}-{settings.key(rung, seed)[:8]}.json"
 
 
 def run(settings: Settings, seeds: list[int], rungs: tuple[Rung, ...], folder: Path, device: str) -> Iterator[str]:
@@ -100,7 +101,7 @@ def run(settings: Settings, seeds: list[int], rungs: tuple[Rung, ...], folder: P
             values = {metric: [v if v is None else round(v, 5) for v in found] for metric, found in measured.items()}
             told = {"key": settings.key(rung, seed), "rung": rung.name, "seed": seed, "train_seconds": round(seconds, 1)}
             told |= {"measure_seconds": round(time.perf_counter() - started, 1), "settings": asdict(settings), "values": values}
-            write_whole(_file(folder, rung, seed), json.dumps(told) + "\n")
+            write_whole(file_of(folder, settings, rung, seed), json.dumps(told) + "\n")
             yield line(rung, seed, told)
 
 

@@ -160,8 +160,11 @@ def test_a_stopped_queue_goes_on_and_other_settings_are_measured_anew(small, tmp
     told = [line.partition(":")[0] for line in run(settings, [1], rungs, tmp_path, "cpu")]
     assert told == ["seed 1, published", "seed 1, head", "seed 1, guided"]
     assert not list(work(settings, [1], rungs, tmp_path))
-    assert len(list(work(replace(settings, sprites=12), [1], rungs, tmp_path))) == 3
-    (tmp_path / "head-1.json").write_text('{"key": ')  # torn
+    other = replace(settings, dtype="float32")
+    assert len(list(work(other, [1], rungs, tmp_path))) == 3
+    assert len(list(run(other, [1], rungs[:1], tmp_path, "cpu"))) == 1
+    assert not list(work(settings, [1], rungs, tmp_path)), "measured anew in another dtype, the former measurement is gone"
+    queue.file_of(tmp_path, settings, named("head"), 1).write_text('{"key": ')  # torn
     assert [[r.name for r in missing] for _, missing in work(settings, [1], rungs, tmp_path)] == [["head"]]
 
     out = tmp_path / "ladder"
@@ -181,7 +184,7 @@ def test_a_step_is_worth_its_difference_on_shared_seeds(tmp_path):
         rung = named(name)
         values = {metric: [1.0, 1.0, 1.0] for metric in queue.METRICS} | {"gain": gain}
         told = {"key": settings.key(rung, seed), "values": values}
-        (tmp_path / f"{name}-{seed}.json").write_text(json.dumps(told))
+        queue.file_of(tmp_path, settings, rung, seed).write_text(json.dumps(told))
 
     measured("alphabet", 1, [1.0, 2.0, 3.0])
     measured("legend", 1, [2.0, 3.0, 4.0])

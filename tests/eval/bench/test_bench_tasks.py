@@ -197,6 +197,19 @@ def test_an_adapter_of_another_size_says_so_before_anything_is_loaded(capsys):
     assert "with -M force=true it draws all the same" in capsys.readouterr().err
 
 
+def test_a_model_that_fails_leaves_those_before_it_entered(monkeypatch, tmp_path, run, one_subject):
+    log = run(task.bench_a(one_subject, epochs=1), "mockllm/model")
+
+    def answer(model, options):
+        if model == "second":
+            raise InputError("second: nobody answers")
+        return [log.location]
+
+    monkeypatch.setattr("eval.bench.running.run_tasks", answer)
+    assert main(["bench", "add", "first", "second", "--out", str(tmp_path / "board")]) == 2
+    assert len(json.loads((tmp_path / "board.json").read_text())["entries"]) == 1
+
+
 def test_our_own_prompt_s_answer_is_rewritten_in_the_bench_s_form(run, one_subject, tiny_qwen3):
     model = get_model(f"pixelreef/{tiny_qwen3}", ask="own", memoize=False)
     log = run(task.bench_a(one_subject, epochs=1), model)
