@@ -14,9 +14,8 @@ from pathlib import Path
 from data_prep.bounded import read_json
 from data_prep.errors import InputError
 from data_prep.whole_files import file_sha256
-from data_prep.workers import WorkerLost
 
-MARK, STATE, WHOLE = "recipe_hash", "state", "whole"
+MARK, STATE, WHOLE, OLD = "recipe_hash", "state", "whole", "old"
 
 
 def is_finished(out: Path, recipe_hash: str, force: bool) -> bool:
@@ -43,20 +42,20 @@ def is_finished(out: Path, recipe_hash: str, force: bool) -> bool:
 def making(out: Path, recipe_hash: str) -> Iterator[tuple[Path, Path]]:
     """(folder to fill, folder of the state); when the block ends without an error, the first becomes `out`.
 
-    An interrupt, a fault of the disk and a lost process leave both for the next run, any other error neither. Raises InputError
-    where another process is making the same.
+    Whatever ends it early, what is finished by then stays for the next run of the same recipe; where nothing is, nothing stays.
+    Raises InputError where another process is making the same.
     """
     partial = out.absolute().with_name(f".{out.absolute().name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
     with _alone(partial, out):
+        _put_back(partial, out)
         _claim(partial, recipe_hash)
         try:
             yield partial / WHOLE, partial / STATE
             _swap(partial / WHOLE, out)
-        except (OSError, WorkerLost):
-            raise
         except Exception:
-            shutil.rmtree(partial, ignore_errors=True)
+            if not any((partial / STATE).iterdir()):
+                shutil.rmtree(partial, ignore_errors=True)
             raise
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -82,10 +81,17 @@ def _alone(partial: Path, out: Path) -> Iterator[None]:
         yield
 
 
+def _put_back(partial: Path, out: Path) -> None:
+    """Gives a corpus its name again that a killed run had set aside, and not replaced yet."""
+    if (partial / OLD).exists() and not out.exists():
+        os.replace(partial / OLD, out)
+
+
 def _claim(partial: Path, recipe_hash: str) -> None:
     """Keeps what an earlier run of the same recipe finished; removes what another one left."""
     mark = partial / MARK
     if not mark.exists() or mark.read_text() != recipe_hash:
+        mark.unlink(missing_ok=True)  # killed from here on, nothing below is anybody's
         for folder in (STATE, WHOLE):
             shutil.rmtree(partial / folder, ignore_errors=True)
         mark.write_text(recipe_hash)
@@ -98,7 +104,7 @@ def _swap(whole: Path, out: Path) -> None:
     for draft in (whole / "data").glob("*.draft"):
         draft.unlink()  # of a run that was killed
     if out.exists():
-        old = whole.with_name("old")
+        old = whole.with_name(OLD)
         shutil.rmtree(old, ignore_errors=True)
         os.replace(out, old)
     os.replace(whole, out)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from data_prep import corpus_folder
+from data_prep.corpus_folder import making
 from data_prep.errors import InputError
 from data_prep.prepare import PrepareRecipe, prepare
 
@@ -167,3 +169,43 @@ def test_memory_grows_by_keys_alone(tmp_path):
         _, _, usage = os.wait4(run.pid, 0)
         peaks.append(usage.ru_maxrss)  # KiB
     assert (peaks[1] - peaks[0]) / 10_500 < 3, peaks
+
+
+def test_what_is_finished_outlives_an_error_and_where_nothing_is_nothing_stays(tmp_path):
+    for finished in (False, True):
+        with pytest.raises(InputError), making(tmp_path / "out", "a") as (_, state):
+            if finished:
+                (state / "0.jsonl").touch()
+            raise InputError("the network is down")
+        assert (tmp_path / ".out.partial").exists() is finished
+    with making(tmp_path / "out", "a") as (_, state):
+        assert (state / "0.jsonl").exists()
+
+
+def test_a_corpus_that_a_killed_run_had_set_aside_gets_its_name_back(tmp_path):
+    old = tmp_path / ".out.partial" / "old"
+    old.mkdir(parents=True)
+    (old / "manifest.json").write_text("finished")
+    with pytest.raises(InputError), making(tmp_path / "out", "b"):
+        raise InputError("no sprite is left")
+    assert (tmp_path / "out" / "manifest.json").read_text() == "finished"
+
+
+def test_a_kill_while_another_recipe_s_state_is_cleared_leaves_none_of_it_to_go_on_from(tmp_path, monkeypatch):
+    out, data = tmp_path / "out", tmp_path / ".out.partial" / "whole" / "data"
+    with pytest.raises(KeyboardInterrupt), making(out, "a") as (_, state):
+        (data / "train-00000-of-00001.parquet").touch()
+        (state / "train-00000-of-00001.json").touch()
+        raise KeyboardInterrupt
+    remove = corpus_folder.shutil.rmtree
+
+    def killed(folder, **how):
+        remove(folder, **how)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(corpus_folder.shutil, "rmtree", killed)
+        making(out, "b").__enter__()
+    with pytest.raises(KeyboardInterrupt), making(out, "a"):
+        assert not list(data.iterdir())
+        raise KeyboardInterrupt
