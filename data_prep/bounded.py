@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,7 +12,14 @@ MAX_JSON = 8 * 2**20  # bytes; parsed, small lists take twenty times as much
 MAX_YAML = 32 * 2**10  # bytes: its reader takes seconds for a megabyte
 MAX_NODES = 20_000  # of a YAML file, aliases counted as often as they are used
 MAX_LINE = 4 * 2**20  # bytes of a line of a .jsonl
+TAG = "tag:yaml.org,2002:"  # of YAML's own types
 TOO_LONG = b"a line that is too long\n"
+MAX_GROUP = 128 * 2**20  # bytes of a parquet file's row group, unpacked
+MAX_BATCH = 64 * 2**20  # bytes of the rows that are unpacked at once, were each as long as its whole row group
+MAX_ROW = 4 * 2**20  # bytes of a row
+MAX_ROWS = 128 * 2**20  # bytes of all rows, or MAX_RATIO times the file's
+MAX_RATIO = 200  # pairs of sprites and captions unpack to fifty times their file
+VALUE = 16  # bytes that a value counts beside its own: also nulls and empty lists take memory as Python's objects
 
 
 def read_bounded(path: Path, most: int) -> bytes:
@@ -45,7 +52,10 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     import yaml
 
     try:
-        keys = yaml.safe_load(read_bounded(Path(path), MAX_YAML).decode("utf-8-sig"))
+        loader = yaml.SafeLoader(read_bounded(Path(path), MAX_YAML).decode("utf-8-sig"))
+        root = loader.get_single_node()
+        _check_nodes(loader, root)  # before they become values: merge keys grow while they do
+        keys = loader.construct_document(root) if root else None
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except OSError as error:
@@ -54,23 +64,25 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read as YAML: {first_line(error)}") from error
     if not isinstance(keys, dict):
         raise InputError(f"{path}: must be a mapping of keys to values")
-    if not _is_small(keys):
-        raise InputError(f"{path}: more than {MAX_NODES:,} values, or one that holds itself; write aliases out")
     return keys
 
 
-def _is_small(data: Any) -> bool:
-    """Whether it has at most MAX_NODES values; a few aliases of aliases make 10⁹ of one, and every message prints them."""
-    waiting, count = [data], 0
+def _check_nodes(loader: Any, root: Any) -> None:
+    """Raises InputError, without the name, unless what a text is composed of makes at most MAX_NODES values, none of them merged
+    from others or a whole number beyond 64 bits: a few aliases of aliases make 10⁹ of one, and every message prints them."""
+    waiting, count = [root] if root else [], 0
     while waiting:
-        found = waiting.pop()
-        inner = list(found) if isinstance(found, dict | list | set | tuple) else []
-        inner += found.values() if isinstance(found, dict) else []
+        node = waiting.pop()
+        if node.tag == f"{TAG}merge":
+            raise InputError("merge keys (<<) are not read; write their values out")
+        if node.tag == f"{TAG}int" and not -(2**63) <= loader.construct_object(node) < 2**64:
+            raise InputError(f"line {node.start_mark.line + 1}: a whole number beyond 64 bits; give a smaller one")
+        inner = [] if isinstance(node.value, str) else node.value
+        inner = [part for pair in inner for part in (pair if isinstance(pair, tuple) else (pair,))]
         count += 1 + len(inner)
         if count > 2 * MAX_NODES:
-            return False
+            raise InputError(f"more than {MAX_NODES:,} values, or one that holds itself; write aliases out")
         waiting += inner
-    return True
 
 
 def first_line(error: Exception) -> str:
@@ -90,9 +102,86 @@ def lines_of(file: BinaryIO) -> Iterator[bytes]:
 
 
 def filled_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(number from 1, line) of the lines of a text that are not empty."""
+    """(number from 1, line from its first sign on) of the lines of a text that hold more than blanks: 30 million may be blank."""
     number, before = 1, 0
-    for match in re.finditer(rb"[^\n]+", data):
+    for match in re.finditer(rb"\S[^\n]*", data):
         number += data.count(b"\n", before, match.start())
         before = match.start()
         yield number, match[0]
+
+
+def refuse_link(path: Path) -> None:
+    """Raises InputError for a symbolic link: what is written to a stranger's would be written to the file that it names."""
+    if path.is_symlink():
+        raise InputError(f"{path}: is a link to another file; put the file itself in its place, or remove it")
+
+
+def parquet_rows(path: Path, columns: Collection[str] | None = None) -> Iterator[dict]:
+    """The rows of a parquet file, few of which are in memory at once. Raises InputError, without its name.
+
+    Equal values are stored once: a file of a kilobyte may hold gigabytes.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        left = max(MAX_ROWS, MAX_RATIO * path.stat().st_size)
+        with pq.ParquetFile(path) as file:
+            _refuse_shared(file.schema_arrow)
+            for group in range(file.num_row_groups):
+                size, values = _group_size(file.metadata.row_group(group), columns)
+                left = _spent(left, VALUE * values)
+                if size > MAX_GROUP:
+                    raise InputError(f"a row group of more than {in_bytes(MAX_GROUP)}; write it with smaller ones")
+                at_once = min(max(1, MAX_BATCH // max(1, size)), 1000)
+                for batch in file.iter_batches(at_once, [group], columns and list(columns)):
+                    left = _spent(left, _batch_size(batch))
+                    yield from _rows(batch)
+    except InputError:
+        raise
+    except (OSError, ValueError, ArithmeticError, LookupError, TypeError, pa.ArrowException) as error:
+        raise InputError(f"no readable parquet file ({first_line(error)[:80]})") from error
+
+
+def _refuse_shared(schema) -> None:
+    """Raises InputError for types whose values share memory inside of lists, whose size nothing tells before."""
+    for field in schema:
+        inner = str(field.type.value_type if _is_dictionary(field) else field.type)
+        if re.search("dictionary<|_view|run_end", inner):
+            raise InputError(f"column {field.name[:60]!r} is of type {inner[:60]!r}; write it as plain lists and strings")
+
+
+def _is_dictionary(column) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_dictionary(column.type)
+
+
+def _group_size(group, columns: Collection[str] | None) -> tuple[int, int]:
+    """(bytes, values) of a row group's columns, as its file says."""
+    chunks = [group.column(number) for number in range(group.num_columns)]
+    read = [chunk for chunk in chunks if columns is None or chunk.path_in_schema.split(".")[0] in columns]
+    return sum(max(0, chunk.total_uncompressed_size) for chunk in read), sum(max(0, chunk.num_values) for chunk in read)
+
+
+def _batch_size(batch) -> int:
+    """Bytes, those of a dictionary counted for each row: there is no bound that is nearer without reading them."""
+    return sum(c.nbytes + (len(c) * c.dictionary.nbytes if _is_dictionary(c) else 0) for c in batch.columns)
+
+
+def _spent(left: int, size: int) -> int:
+    if size > left:
+        raise InputError("its rows unpack to far more than its size lets expect")
+    return left - size
+
+
+def _rows(batch) -> Iterator[dict]:
+    """The rows of a batch; one by one where one may be too long."""
+    if _batch_size(batch) <= MAX_ROW:
+        yield from batch.to_pylist()
+        return
+    for number in range(batch.num_rows):
+        row = batch.slice(number, 1)
+        if _batch_size(row) > MAX_ROW:
+            raise InputError(f"a row of more than {in_bytes(MAX_ROW)}")
+        yield from row.to_pylist()

@@ -17,7 +17,7 @@ import numpy as np
 
 from data_prep import captions, grid_text, tasks
 from data_prep.bench_format import on_a_ground
-from data_prep.bounded import read_json
+from data_prep.bounded import parquet_rows, read_json
 from data_prep.curate import Picture
 from data_prep.errors import InputError
 from data_prep.palette import Palette, oklab, quantise
@@ -127,7 +127,7 @@ def write_shards(data: Path, state: Path, kept: Sequence[Kept], recipe: PrepareR
 
 def _shard(file: Path, measured: Path, shard: Sequence[Kept], how: Rendering, workers: Workers) -> dict[str, Measured]:
     total: dict[str, Measured] = {}
-    if file.exists():
+    if file.exists() and measured.exists():
         return {source: Measured(**found) for source, found in json.loads(measured.read_text("utf-8")).items()}
 
     def rows() -> Iterator[dict]:
@@ -187,12 +187,12 @@ def write_parquet(path: Path, rows: Iterable[dict]) -> int:
 
 
 def read_rows(folder: Path, split: str, columns: Sequence[str] | None = None) -> Iterator[dict]:
-    """The rows of a prepared dataset's split, file after file; none where it has no such split."""
-    import pyarrow.parquet as pq
-
+    """The rows of a prepared dataset's split, file after file; none where it has no such split. Raises InputError."""
     for path in shards(folder, split):
-        for some in pq.ParquetFile(path).iter_batches(ROWS_A_WRITE, columns=columns and list(columns)):
-            yield from some.to_pylist()
+        try:
+            yield from parquet_rows(path, columns)
+        except InputError as error:
+            raise InputError(f"{path}: {error}; prepare the dataset again") from error
 
 
 def shards(folder: Path, split: str) -> list[Path]:

@@ -10,13 +10,14 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
 from uuid import uuid4
 
+from data_prep.bounded import refuse_link
 from data_prep.errors import InputError
 from eval.run_folder import is_word, lines, number, write_atomically
 
@@ -92,7 +93,9 @@ class Ratings:
 
     def __init__(self, path: Path):
         self.path, self._lock = path, RLock()
+        refuse_link(path)
         with self._named():
+            self._check_before()
             self._base = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             self._base.row_factory = sqlite3.Row
             self._base.execute("PRAGMA journal_mode = WAL")
@@ -100,19 +103,31 @@ class Ratings:
             self._base.execute("PRAGMA foreign_keys = ON")
             self._base.execute("PRAGMA trusted_schema = OFF")
         with self._writing():
-            version = self._base.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise InputError(f"{path}: votes of a newer version ({version}); install that version, or export them there")
-            if not version:
+            if not self._version(self._base):
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._base.execute(statement)
-            self._check_own()
+            self._check_own(self._base)
 
-    def _check_own(self) -> None:
+    def _check_before(self) -> None:
+        """Raises InputError for a file that is not ours, before anything is written to it: WAL alone would change it for good."""
+        if not self.path.is_file() or not self.path.stat().st_size:
+            return
+        with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", timeout=_BUSY_SECONDS, uri=True)) as base:
+            base.execute("PRAGMA trusted_schema = OFF")
+            if self._version(base) or base.execute("SELECT 1 FROM sqlite_master").fetchone():
+                self._check_own(base)
+
+    def _version(self, base: sqlite3.Connection) -> int:
+        version = base.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, _VERSION):
+            raise InputError(f"{self.path}: votes of a newer version ({version}); install that version, or export them there")
+        return version
+
+    def _check_own(self, base: sqlite3.Connection) -> None:
         """Raises InputError for tables that are not ours, and for views and triggers: their statements would run with ours."""
-        there = self._base.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+        there = base.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
         odd = " OR ".join(f"typeof({name}) NOT IN ('text', 'null')" for name in (*_PAIR, "rater", "answer", "at"))
-        if sorted(map(tuple, there)) != _OWN or self._base.execute(f"SELECT 1 FROM pairs WHERE {odd} LIMIT 1").fetchone():
+        if sorted(map(tuple, there)) != _OWN or base.execute(f"SELECT 1 FROM pairs WHERE {odd} LIMIT 1").fetchone():
             raise InputError(f"{self.path}: no file of votes that was written here; move it away")
 
     def close(self) -> None:

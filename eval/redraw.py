@@ -79,7 +79,7 @@ def read_how(file: Path) -> How:
         reference = Reference.from_json(json.loads(said["reference"])) if "reference" in said else None
         given = _given(json.loads(said["given"])) if "given" in said else None
         together = _range(said["together"]) if "together" in said else None
-    except (InputError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (InputError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{file}: what it says of how it was drawn is damaged: {str(error)[:200]!r}") from error
     index = values.get("index", 0)
     if not 0 <= index < 2**31 or (together is not None and "sheet" not in values and index not in together):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from data_prep.bounded import refuse_link
 from data_prep.errors import InputError
 from eval.run_folder import lines
 
@@ -60,7 +61,7 @@ def processes() -> Processes:
 
 
 class JsonLines:
-    """An append-only .jsonl; a torn last line is cut off when it is opened. Raises InputError for a damaged one.
+    """An append-only .jsonl; a torn last line is cut off when it is opened. Raises InputError for a damaged one and a link.
 
     key: the fields that tell rows apart; order: row → its place among those that are merged at a time.
     """
@@ -121,6 +122,8 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def _cut_torn_line(path: Path) -> None:
+    """Raises InputError for a link."""
+    refuse_link(path)
     if path.exists():
         os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 

@@ -5,6 +5,7 @@ else the first column of text. All splits are taken. Without a network, names th
 """
 
 import hashlib
+import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,12 +24,14 @@ ABOUT = ("source", "licence", "license", "attribution", "author", "zone", "categ
 
 @dataclass(frozen=True)
 class _Table:
-    """rows: one split after the other; image, words: columns, the second '' where there is none; names: of a class label."""
+    """rows: one split after the other; image, words: columns, the second '' where there is none; names: of a class label;
+    roots: the folders where its pictures' files may lie."""
 
     rows: Any  # a sequence of dicts
     image: str
     words: str
     names: tuple[str, ...]
+    roots: tuple[Path, ...]
 
 
 def pictures(
@@ -49,7 +52,7 @@ def pictures(
             dropped(number, reason)
             continue
         try:
-            rgba, frames = packs.decode(_bytes(row[table.image]))
+            rgba, frames = packs.decode(_bytes(row[table.image], table.roots))
         except Unusable as error:
             dropped(number, str(error))
             continue
@@ -68,7 +71,7 @@ def fingerprint(name: str) -> str:
     table, digest = _table(str(name)), hashlib.sha256()
     for row in table.rows:
         try:
-            digest.update(hashlib.sha256(_bytes(row[table.image])).digest())
+            digest.update(hashlib.sha256(_bytes(row[table.image], table.roots)).digest())
         except Unusable as error:
             digest.update(str(error).encode())
         digest.update(repr(sorted((key, str(value)) for key, value in row.items() if key != table.image)).encode())
@@ -94,7 +97,19 @@ def _table(name: str) -> _Table:
     classes = [key for key, kind in features.items() if isinstance(kind, ClassLabel)]
     words = next((key for key in (*WORDS, *classes, *texts) if key in (*classes, *texts) and key not in ABOUT), "")
     names = tuple(features[words].names) if words in classes else ()
-    return _Table(rows.cast_column(image, Image(decode=False)), image, words, names)
+    # Of any other column `datasets` would open the files that its cells name, as soon as a row is read.
+    rows = rows.select_columns([key for key, kind in features.items() if key == image or isinstance(kind, Value | ClassLabel)])
+    return _Table(rows.cast_column(image, Image(decode=False)), image, words, names, _roots(name))
+
+
+def _roots(name: str) -> tuple[Path, ...]:
+    """The dataset's own folder, or those where `datasets` and the hub's library keep what they fetch and unpack."""
+    from datasets import config
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    kept = (config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH, config.EXTRACTED_DATASETS_PATH, HF_HUB_CACHE)
+    own = (name,) if Path(name).is_dir() else ()
+    return tuple(Path(place).resolve() for place in (*own, *kept))
 
 
 def _said(table: _Table, row: dict) -> dict:
@@ -105,17 +120,27 @@ def _said(table: _Table, row: dict) -> dict:
     return {"label" if table.words in ("label", "name") else "caption": value} if isinstance(value, str) else {}
 
 
-def _bytes(image: dict | None) -> bytes:
+def _bytes(image: dict | None, roots: Collection[Path]) -> bytes:
     """The picture's file; raises Unusable."""
     if image is None:
         raise Unusable("no picture")
-    try:
-        data = image.get("bytes")
-        if data is None:
-            with Path(image["path"]).open("rb") as file:
-                data = file.read(packs.MAX_BYTES + 1)
-    except (OSError, TypeError) as error:
-        raise Unusable("cannot be read") from error
+    data = image.get("bytes")
+    if data is None:
+        data = _file(image.get("path"), roots)
     if len(data) > packs.MAX_BYTES:
         raise Unusable(f"too large: more than {packs.MAX_BYTES >> 20} MiB")
     return data
+
+
+def _file(path: str | None, roots: Collection[Path]) -> bytes:
+    """At most MAX_BYTES + 1 of the file that a cell names, where that lies below one of `roots`: a cell may name any file.
+    Raises Unusable."""
+    try:
+        place = Path(path or "").resolve()
+        inside = any(place.is_relative_to(root) for root in roots)
+        if inside and stat.S_ISREG(place.stat().st_mode):  # neither a pipe nor a device: reading those may not end
+            with place.open("rb") as file:
+                return file.read(packs.MAX_BYTES + 1)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Unusable("cannot be read") from error
+    raise Unusable("a path that leads to no file of the dataset")

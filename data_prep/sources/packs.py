@@ -32,7 +32,7 @@ SUFFIXES = frozenset({".png", ".apng", ".gif", ".webp", ".bmp", ".jpg", ".jpeg",
 FORMATS = ("PNG", "GIF", "WEBP", "BMP", "JPEG", "TIFF")  # no format whose decoder runs another program
 MAX_BYTES = 16 * 2**20  # a picture's file
 MAX_METADATA_BYTES = 64 * 2**20
-MAX_FAULTS = 100_000  # lines of one metadata file that say nothing; then the others are not read
+MAX_FAULTS = 100_000  # metadata lines of a pack and the zips in it that say nothing; then the others are not read
 MAX_DIGEST_BYTES = 256 * 2**20  # of a file, for the hash of a folder
 MAX_PIXELS = 2**22  # checked before a pixel is decoded; sprites have at most 64×64
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else a decoder's words reach the terminal beside ours
@@ -41,6 +41,13 @@ GROUP_CATEGORY = {"fish": "reef_fish"} | {category: category for category in CAT
 
 class Unusable(ValueError):
     """Why one file of a pack cannot be used, in words."""
+
+
+@dataclass
+class Faults:
+    """count: how many metadata lines of a pack and of the zips in it said nothing so far."""
+
+    count: int = 0
 
 
 @dataclass(frozen=True)
@@ -167,34 +174,37 @@ def to_rgba(image) -> np.ndarray:
 # --- metadata -------------------------------------------------------------------------------------------------------
 
 
-def metadata_rows(pack: Pack, dropped: Dropped) -> dict[str, dict]:
-    """Path in the pack → its metadata line; every `metadata.jsonl` counts, with paths relative to it."""
+def metadata_rows(pack: Pack, dropped: Dropped, faults: Faults | None = None) -> dict[str, dict]:
+    """Path in the pack → its metadata line; every `metadata.jsonl` counts, with paths relative to it. faults: of the pack that
+    this one is a zip of."""
     rows: dict[str, dict] = {}
-    names = set(pack.names)
+    names, faults = set(pack.names), faults or Faults()
+    for file, number, line in _metadata_lines(pack, dropped):
+        if faults.count > MAX_FAULTS:
+            dropped(f"{file}:{number}", f"metadata: more than {MAX_FAULTS:,} faulty lines in the pack; the others are not read")
+            break
+        try:
+            name, row = _line(line, PurePosixPath(file).parent)
+            if name not in names:
+                raise Unusable("no such picture in the pack")
+            if name in rows:
+                raise Unusable("duplicate name")
+            rows[name] = row
+        except Unusable as error:
+            dropped(f"{file}:{number}", f"metadata: {error}")
+            faults.count += 1
+    return rows
+
+
+def _metadata_lines(pack: Pack, dropped: Dropped) -> Iterator[tuple[str, int, bytes]]:
+    """(file, number from 1, line) of the lines of every `metadata.jsonl` that say something."""
     for file in (name for name in pack.names if PurePosixPath(name).name == METADATA):
         try:
             data = pack.read(file, MAX_METADATA_BYTES).removeprefix(codecs.BOM_UTF8)
         except Unusable as error:
             dropped(file, str(error))
             continue
-        faults = 0
-        for number, line in filled_lines(data):
-            if faults > MAX_FAULTS:
-                dropped(f"{file}:{number}", f"metadata: more than {MAX_FAULTS:,} faulty lines; the others are not read")
-                break
-            if not line.strip():
-                continue
-            try:
-                name, row = _line(line, PurePosixPath(file).parent)
-                if name not in names:
-                    raise Unusable("no such picture in the pack")
-                if name in rows:
-                    raise Unusable("duplicate name")
-                rows[name] = row
-            except Unusable as error:
-                dropped(f"{file}:{number}", f"metadata: {error}")
-                faults += 1
-    return rows
+        yield from ((file, number, line) for number, line in filled_lines(data))
 
 
 def _line(line: bytes, folder: PurePosixPath) -> tuple[str, dict]:

@@ -4,6 +4,7 @@ What is stated holds for the folder it lies in and those below. Where it is uncl
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -137,6 +138,7 @@ class _Page(HTMLParser):
         self.texts: dict[str, list[str]] = {}
         self.url = ""
         self._open: list[tuple[str, str]] = []  # each open element with the field it is in, or ''
+        self._count: Counter[str] = Counter()  # of each name among those
 
     def handle_starttag(self, tag, attrs):
         found = dict(attrs)
@@ -147,12 +149,14 @@ class _Page(HTMLParser):
         classes = (found.get("class") or "").split()
         around = self._open[-1][1] if self._open else ""
         self._open.append((tag, next((FIELDS[name] for name in classes if name in FIELDS), around)))
+        self._count[tag] += 1
 
     def handle_endtag(self, tag):
         """Closes the last element of that name, and those within it that nobody closed."""
-        place = next((place for place in reversed(range(len(self._open))) if self._open[place][0] == tag), None)
-        if place is not None:
-            del self._open[place:]
+        closed = "" if self._count[tag] else tag  # none is searched for in vain: a page may have 10⁶ such ends
+        while closed != tag:
+            closed, _ = self._open.pop()
+            self._count[closed] -= 1
 
     def handle_data(self, data):
         field_name = self._open[-1][1] if self._open else ""

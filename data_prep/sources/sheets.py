@@ -18,7 +18,7 @@ import numpy as np
 
 from data_prep.curate import Picture
 from data_prep.sources import Dropped, packs, sheet_descriptions
-from data_prep.sources.packs import Pack, Unusable
+from data_prep.sources.packs import Faults, Pack, Unusable
 from data_prep.sources.sheet_animations import animation_frames
 from data_prep.sources.sheet_background import native_scale, without_background
 from data_prep.sources.sheet_credits import Facts, read_credits
@@ -28,7 +28,7 @@ from data_prep.sources.sheet_descriptions import Box, Frame, Page, grid_boxes
 MAX_PIXELS = 2**24  # of a sheet: 4,096 × 4,096
 MAX_ZIP_BYTES = 256 * 2**20  # of a zip within the pack, which is read in memory
 MAX_FRAME_PIXELS = 2**20  # of a sprite's own frame: a description may claim any size
-MAX_COVER = 8  # times the sheet's area: what the frames of a description may cover together
+MAX_COVER = 8  # times the sheet's area: what the frames of a description may cover together, those that are dropped too
 JSON, ATLAS = frozenset({".json"}), frozenset({".atlas", ".pack"})
 # Words in a file's name that say how it is laid out, not what it shows.
 _LAYOUT = (
@@ -77,7 +77,7 @@ def pictures(
     of_the_pack = packs.with_the_first(part, dropped)
     with _opened(path, of_the_pack) as pack:
         filters = _Filters(licences, exclude_sources, every_frame, seed)
-        yield from _sprites(pack, path.stem, filters, dropped, of_the_pack, Facts(), part=part)
+        yield from _sprites(pack, path.stem, filters, dropped, of_the_pack, Facts(), Faults(), part=part)
 
 
 def count(path: str | Path) -> int:
@@ -128,16 +128,17 @@ def _sprites(
     dropped: Dropped,
     of_the_pack: Dropped,
     inherited: Facts,
+    faults: Faults,
     within: str = "",
     part: tuple[int, int] | None = None,
 ) -> Iterator[Picture]:
     """The sprites of a pack and of the zips in it; `within` is the zip's own name with '/', '' for the pack itself."""
     credits = read_credits(pack, of_the_pack, inherited)
-    rows = packs.metadata_rows(pack, of_the_pack)
+    rows = packs.metadata_rows(pack, of_the_pack, faults)
     pages = _described(pack, of_the_pack)
     for name in packs.shuffled(filter(_is_sheet, pack.names), filters.seed, part):
         if _is_zip(name):
-            yield from _zipped(pack, name, pack_name, filters, dropped, credits.of(name), within)
+            yield from _zipped(pack, name, pack_name, filters, dropped, credits.of(name), faults, within)
             continue
         if credits.is_decoration(name):
             continue
@@ -158,7 +159,7 @@ def _sprites(
 
 
 def _zipped(
-    pack: Pack, name: str, pack_name: str, filters: _Filters, dropped: Dropped, facts: Facts, within: str
+    pack: Pack, name: str, pack_name: str, filters: _Filters, dropped: Dropped, facts: Facts, faults: Faults, within: str
 ) -> Iterator[Picture]:
     """The sprites of a zip in the pack; one inside of that is not opened."""
     if within:
@@ -178,7 +179,7 @@ def _zipped(
         return
     with archive:
         inner = packs.zip_pack(archive, of_the_zip)
-        yield from _sprites(inner, pack_name, filters, dropped, of_the_zip, facts, f"{name}/")
+        yield from _sprites(inner, pack_name, filters, dropped, of_the_zip, facts, faults, f"{name}/")
 
 
 def _described(pack: Pack, dropped: Dropped) -> dict[str, Page]:
@@ -251,22 +252,25 @@ def _framed(name: str, clear: np.ndarray, frames: Collection[Frame], dropped: Dr
     seen: dict[Box, str] = {}
     cuts, cover = [], 0
     for frame in frames:
-        reason = _fault(frame, clear, taken, seen, cover)
+        reason = _fault(frame, clear, seen, cover)
+        if not reason:
+            x, y, width, height = frame.box
+            cover += width * height  # also of one that is dropped: looking at its pixels is what takes time
+            part = clear[y : y + height, x : x + width]
+            drawn, before = part[..., 3] > 0, taken[y : y + height, x : x + width]
+            reason = "a frame that overlaps an earlier one" if (before & drawn).any() else ""
         if reason:
             dropped(f"{name}#{frame.name}", f"description: {reason}")
             continue
-        x, y, width, height = frame.box
         seen[frame.box] = frame.name
-        cover += width * height
-        part = clear[y : y + height, x : x + width]
-        taken[y : y + height, x : x + width] |= part[..., 3] > 0
+        before |= drawn
         rgba = _in_own_frame(np.rot90(part, frame.turns), frame.source)[::scale, ::scale]
         cuts.append(_Cut(f"{name}#{frame.name}", rgba, frame.box, frame.name, frame.animation))
     return cuts
 
 
-def _fault(frame: Frame, clear: np.ndarray, taken: np.ndarray, seen: Mapping[Box, str], cover: int) -> str:
-    """Why a frame is not cut, or ''."""
+def _fault(frame: Frame, clear: np.ndarray, seen: Mapping[Box, str], cover: int) -> str:
+    """Why a frame is not cut whatever the pixels in it, or ''."""
     x, y, width, height = frame.box
     if width < 1 or height < 1:
         return "a frame without area"
@@ -276,8 +280,7 @@ def _fault(frame: Frame, clear: np.ndarray, taken: np.ndarray, seen: Mapping[Box
         return f"the same place as an earlier frame; {seen[frame.box]}"
     if cover + width * height > MAX_COVER * clear.shape[0] * clear.shape[1]:
         return "its frames cover the picture many times over"
-    drawn = clear[y : y + height, x : x + width, 3] > 0
-    return "a frame that overlaps an earlier one" if (taken[y : y + height, x : x + width] & drawn).any() else ""
+    return ""
 
 
 def _in_own_frame(part: np.ndarray, source: Box | None) -> np.ndarray:

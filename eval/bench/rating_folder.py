@@ -12,6 +12,7 @@ from pathlib import Path
 from data_prep.bench_format import MOST_COLOURS, SIDE, BenchDrawing
 from data_prep.errors import InputError
 from data_prep.palette import named
+from data_prep.printable import markdown as escaped
 from data_prep.whole_files import whole_folder
 from eval.bench.answers import is_asked_size, picture_of, read
 from eval.bench.logs import kind_of, label, logs_of
@@ -102,6 +103,6 @@ def markdown(found: Sequence[dict]) -> list[str]:
         lines = ["| model | strength | won | tied | lost |", "|---|---|---|---|---|"]
         for row in one["ranking"]:
             mean, low, high = (format_value(row["strength"][key], "") for key in ("mean", "low", "high"))
-            lines.append(f"| {row['maker']} | {mean} ({low} to {high}) | {row['won']} | {row['tied']} | {row['lost']} |")
+            lines.append(f"| {escaped(row['maker'])} | {mean} ({low} to {high}) | {row['won']} | {row['tied']} | {row['lost']} |")
         parts.append("\n".join(lines))
     return parts

@@ -5,9 +5,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from data_prep.bounded import parquet_rows, read_bounded
 from data_prep.errors import InputError
 
 SUFFIXES = (".parquet", ".jsonl", ".json")
+MAX_JSON = 32 * 2**20  # bytes; ten thousand results take less
 SPLIT = "train"  # what is read where there are several
 
 
@@ -36,14 +38,10 @@ def read_table(source: str) -> list[dict]:
 
 def _of_file(path: Path) -> Iterator[dict]:
     if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
         try:
-            table = pq.ParquetFile(path)
-            for batch in table.iter_batches(1000):
-                yield from batch.to_pylist()
-        except (OSError, ValueError) as error:  # pyarrow's errors are of these two
-            raise InputError(f"{path}: no readable parquet file: {error}") from error
+            yield from parquet_rows(path)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
         return
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: give a file of {', '.join(SUFFIXES)}")
@@ -53,7 +51,7 @@ def _of_file(path: Path) -> Iterator[dict]:
 def _of_json(path: Path) -> Iterator[dict]:
     """One array of rows, an object with the rows under 'data' or 'rows', or a row a line. What is no object is left out."""
     try:
-        text = path.read_text("utf-8", errors="replace")
+        text = read_bounded(path, MAX_JSON).decode("utf-8", "replace")
         data = [_line(line) for line in text.splitlines() if line.strip()] if path.suffix == ".jsonl" else _decoded(text)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: no readable JSON: {error}") from error

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from data_prep.bounded import first_line
+from data_prep.bounded import first_line, parquet_rows
 from data_prep.captions import CATEGORIES, ZONES
 from data_prep.errors import InputError
 from data_prep.grid_text import GridError, read
@@ -125,11 +125,13 @@ def _pictures(file: Path) -> list[Picture]:
         missing = [column for column in COLUMNS if column not in there]
         if missing:
             raise InputError(f"{file}: no column {missing[0]!r}, which decisions are kept by; {again}")
-        batches = pq.ParquetFile(file).iter_batches(columns=list(COLUMNS))
-        return [_picture(row) for batch in batches for row in batch.to_pylist() if row["name"]]
-    except (OSError, pa.ArrowException, ValueError, RecursionError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (OSError, pa.ArrowException, ValueError) as error:
         if isinstance(error, InputError):
             raise
+        raise InputError(f"{file}: cannot be read ({first_line(error)[:80]}); {again}") from error
+    try:
+        return [_picture(row) for row in parquet_rows(file, COLUMNS) if row["name"]]
+    except (ValueError, RecursionError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise InputError(f"{file}: cannot be read ({first_line(error)[:80]}); {again}") from error
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import json
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -63,6 +65,40 @@ def test_a_broken_row_costs_itself_alone_and_parts_make_the_whole(tmp_path):
     assert sorted(whole) == ["0", "1", "3", "4", "5"]
     assert sorted(dropped) == [("2", "not a picture: no known format"), ("6", "no picture")]
     assert [p.name for start in (0, 3, 6) for p in hub.pictures(name, part=(start, start + 3))] == whole
+
+
+def test_a_row_names_no_file_outside_of_its_dataset(tmp_path):
+    """Neither a person's own picture, also by a link or in a second column of images, nor a pipe, which never ends."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder, own, pipe = tmp_path / "some", tmp_path / "own.png", tmp_path / "some" / "pipe.png"
+    paths = [own, folder / ".." / "own.png", folder / "link.png", pipe, "", "a\0.png", folder / "none.png", folder / "good.png"]
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    cells = pa.array([{"bytes": None, "path": str(path)} for path in paths], kind)
+    pipes = pa.array([{"bytes": None, "path": str(pipe)}] * len(paths), kind)
+    kinds = {"image": {"_type": "Image"}, "text": {"dtype": "string", "_type": "Value"}, "source": {"_type": "Image"}}
+    table = pa.table({"image": cells, "text": ["a crab"] * len(paths), "source": pipes})
+    folder.mkdir()
+    pq.write_table(
+        table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": kinds}})}), folder / "train.parquet"
+    )
+    own.write_bytes(png(1))
+    (folder / "good.png").write_bytes(png(2))
+    (folder / "link.png").symlink_to(own)
+    os.mkfifo(pipe)
+    dropped = {}
+    assert [picture.name for picture in hub.pictures(str(folder), dropped=dropped.__setitem__)] == ["7"]
+    out = dict.fromkeys("01234", "a path that leads to no file of the dataset")
+    assert dropped == out | {"5": "cannot be read", "6": "cannot be read"}
+    assert len(hub.fingerprint(str(folder))) == 64
+
+
+def test_pictures_that_lie_in_a_dataset_are_read(tmp_path):
+    """`datasets` names them by their place."""
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "a.png").write_bytes(png(1))
+    assert len(list(hub.pictures(str(tmp_path)))) == 1
 
 
 def test_what_datasets_cannot_load_ends_in_one_line(tmp_path):

@@ -77,6 +77,15 @@ def _filled_lines() -> bytes:
     return _stored_deflated([(member("metadata.jsonl"), 60 * 2**20, b"x\n")])
 
 
+def _blank_lines() -> bytes:
+    return _stored_deflated([(member("metadata.jsonl"), 60 * 2**20, b" \n")])
+
+
+def _faulty_folders() -> bytes:
+    """A megabyte of faulty lines in each of 20 folders."""
+    return _stored_deflated([(member(f"{number}/metadata.jsonl"), 2**20, b"x\n") for number in range(20)])
+
+
 def _stored_deflated(entries) -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as file:
@@ -107,6 +116,10 @@ CASES = (
     archive("nested.zip", zipped(("a.zip", zipped(("b.zip", zipped(("c.png", GOOD))))), KEPT), "a zip in a zip in a zip",
             "a zip within a zip", COUNTED, "sheets"),
     archive("small_lines.zip", _filled_lines(), "metadata of 60 MiB of lines that are no JSON", "100,000 faulty lines", COUNTED),
+    archive("blank_lines.zip", _blank_lines(), "metadata of 31 million lines of one blank", "", SAFE),
+    archive("folders.zip", _faulty_folders(), "metadata of 500,000 faulty lines in each of 20 folders", "100,000 faulty lines"),
+    archive("zips.zip", zipped(*[(f"{number}.zip", _faulty_folders()) for number in range(20)], KEPT),
+            "20 zips of such metadata in one", "100,000 faulty lines", COUNTED, "sheets"),
     archive("control.zip", zipped(KEPT, (f"{CONTROL}.png", GOOD)), "a name of control characters and marks", "", SAFE),
     archive("control_cut.zip", zipped(KEPT, (f"\x1b[31m\u202e{HTML.replace('/', '')}.png", GOOD[:-30])),
             "a broken picture with such a name", "broken picture", COUNTED),

@@ -7,6 +7,7 @@ from hostile.case import CONTROL, COUNTED, HTML, REFUSED, SAFE, Hostile, all_of,
 from hostile.pictures import BOMB
 
 SHEET = saved(drawing(size=(16, 16)))
+WIDE = saved(drawing(size=(1024, 1024)).resize((1024, 1024), box=(0, 0, 8, 8)))  # drawn on in every frame below
 
 
 def sheet(name: str, description: str, what: str, says: str, expected: str = COUNTED, suffix: str = "json") -> Hostile:
@@ -25,6 +26,8 @@ SHEETS = (
     sheet("many", frames(*[(x % 16, x // 16 % 16, 1, 1) for x in range(30_000)]), "30,000 frames", "the same place"),
     sheet("source", frames(*[(x % 16, x // 16, 1, 1) for x in range(256)], **HUGE_SOURCE), "256 frames that say they were 1,024 a side", "animation frame"),
     sheet("cover", frames(*[(0, 0, 16, 16 - n % 16) for n in range(40)]), "frames over frames", "a frame that overlaps"),
+    Hostile("overlaps", "sheets", "4,000 frames, all over the first one, on a large sheet", COUNTED, "many times over",
+            all_of(put("sheet.png", WIDE), put("sheet.json", frames(*[(n % 40, n // 40, 900, 900) for n in range(4000)])))),
     sheet("digits", '{"frames": [{"frame": {"x": ' + "9" * 5000 + "}}]}", "a number of 5,000 digits", "not JSON"),
     sheet("deep", '{"frames":' * 60_000, "60,000 braces", "not JSON"),
     sheet("climbs", json.dumps({"frames": [], "textures": [{"image": "../../../etc/passwd", "frames": [{"frame": {"x": 0, "y": 0, "w": 4, "h": 4}}]}]}),
@@ -36,6 +39,8 @@ SHEETS = (
           suffix="atlas"),
     Hostile("credits", "sheets", "a page of 100,000 unclosed tags", SAFE, "",
             all_of(put("sheet.png", SHEET), put("page.html", '<div class="field-name-title">' * 100_000 + HTML))),
+    Hostile("credits_ends", "sheets", "a page of 1,001 open tags and 300,000 ends of others", SAFE, "",
+            all_of(put("sheet.png", SHEET), put("page.html", "<i>" * 1001 + "</b>" * 300_000))),
     Hostile("credits_text", "sheets", "a credits file of 3 MiB of 'source:'", SAFE, "",
             all_of(put("sheet.png", SHEET), put("CREDITS.txt", "source :" * 400_000))),
     Hostile("grid", "sheets", "grid numbers of 1 pixel on a large sheet", COUNTED, "more than 10000 cells",
@@ -89,12 +94,16 @@ PALETTES = (
 )  # fmt: skip
 
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+MERGED = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 12))
 LAUGHS_LIST = "  - &b0 [z, z]\n" + "".join(f"  - &b{n} [{', '.join([f'*b{n - 1}'] * 9)}]\n" for n in range(1, 9))
 RECIPES = {  # name → text, what, what is said
     "tags": ("name: !!python/object/apply:os.system ['touch owned']\n", "a Python tag", ""),
     "new": ("name: !!python/object/new:type\n  args: ['x', !!python/tuple [], {}]\n", "a Python object", ""),
     "laughs": (LAUGHS + "name: *a11\n", "a billion laughs", ""),
     "laughs as values": ("name: x\nsizes: [16]\ndataset: x\nsources:\n" + LAUGHS_LIST, "a billion laughs as a list of sources", ""),
+    "merged": (MERGED, "a billion laughs of merge keys, which come to one value", "merge keys"),
+    "hexadecimal": ("name: x\nseed: -0x" + "f" * 8000 + "\n", "a number of 8,000 hexadecimal digits", "beyond 64 bits"),
+    "hexadecimal key": ("? 0x" + "f" * 8000 + "\n: x\n", "a key of 8,000 hexadecimal digits", "beyond 64 bits"),
     "cycle": ("name: &a [*a]\nsources: *a\n", "a list that holds itself", ""),
     "deep": ("name: " + "[" * 20_000 + "]" * 20_000, "20,000 brackets", ""),
     "digits": ("name: x\nseed: " + "9" * 5000 + "\n", "a number of 5,000 digits", ""),
