@@ -72,7 +72,7 @@ def load(folder: Path) -> Run:
     if not (folder / "summary.json").exists() or not (folder / "scores.jsonl").exists():
         raise InputError(f"{folder}: not scored yet; run python -m eval.score {folder}")
     summary = run_folder.read_json(folder / "summary.json")
-    if summary.get("inputs") != run_folder.fingerprints(folder):
+    if summary.get("inputs") != run_folder.fingerprints(folder, scores=True):
         raise InputError(f"{folder}: its files changed after scoring; run python -m eval.score {folder} again")
     recipe, palette = run_folder.read_json(folder / "recipe.json"), run_folder.read_palette(folder)
     return Run(

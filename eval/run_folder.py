@@ -175,9 +175,9 @@ def _stated_bytes(path: Path, name: str) -> int:
         return max(math.prod(shape) * dtype.itemsize, archive.getinfo(f"{name}.npy").file_size)
 
 
-def fingerprints(folder: Path) -> dict[str, str]:
-    """File → SHA-256 of what scores are made from: a report must not mix old scores with new drawings."""
-    paths = (folder / name for name in SCORED_FILES)
+def fingerprints(folder: Path, scores: bool = False) -> dict[str, str]:
+    """File → SHA-256 of what scores are made from, and of the scores: a report must not mix those of different times."""
+    paths = (folder / name for name in (*SCORED_FILES, *(["scores.jsonl"] if scores else [])))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.exists()}
 
 

@@ -49,7 +49,7 @@ class Yardsticks:
 def score(folder: Path | str, critics: Path | None = None) -> Path:
     """Scores `folder`, writes scores.jsonl and summary.json, returns the summary's path. Raises InputError."""
     folder = Path(folder)
-    recipe = run_folder.read_json(folder / "recipe.json")
+    recipe, inputs = run_folder.read_json(folder / "recipe.json"), run_folder.fingerprints(folder)
     references = run_folder.read_rows(folder / "references.jsonl", run_folder.check_reference)
     if not references.rows:
         raise InputError(f"{folder / 'references.jsonl'}: no usable row ({summary.causes(references)}); draw again")
@@ -61,9 +61,11 @@ def score(folder: Path | str, critics: Path | None = None) -> Path:
     unusable = {"references": references.unusable, "completions": completions.unusable, "likelihoods": likelihoods.unusable}
     result = summary.summarise(scored, likelihoods.rows, recipe, unusable)
     result |= _verdicts(scored, seen, references.rows, yardsticks, result["seed"])
-    result["inputs"] = run_folder.fingerprints(folder)
+    if run_folder.fingerprints(folder) != inputs:
+        raise InputError(f"{folder}: its files changed while they were scored; score it again when they are all drawn")
     lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in scored)
     run_folder.write_atomically(folder / "scores.jsonl", "".join(lines))
+    result["inputs"] = run_folder.fingerprints(folder, scores=True)
     run_folder.write_atomically(folder / "summary.json", json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
     return folder / "summary.json"
 

@@ -9,6 +9,7 @@ import torch
 
 from data_prep.bounded import first_line, read_json
 from data_prep.errors import InputError
+from data_prep.whole_files import write_whole
 from eval.baseline.model_folder import UNFINISHED, put_back, staged
 from finetune.checkpoints import checkpoint, checkpoints
 
@@ -55,10 +56,16 @@ def claim(out: Path, recipe_hash: str) -> Path | None:
     mark = out / RECIPE_MARK
     if mark.exists() and mark.read_text() != recipe_hash and (checkpoints(out) or (out / "model").exists()):
         raise InputError(f"{out}: holds the run of another recipe, dataset or guide; choose another output_dir or remove it")
-    mark.write_text(recipe_hash)
+    if not mark.exists() or mark.read_text() != recipe_hash:
+        write_whole(mark, recipe_hash)
     for leftover in out.glob(".*.old"):
         put_back(out / leftover.name.removeprefix(".").removesuffix(".old"))
     for unfinished in out.glob(f".*{UNFINISHED}"):
         shutil.rmtree(unfinished, ignore_errors=True)
+    return last(out)
+
+
+def last(out: Path) -> Path | None:
+    """The newest checkpoint of an output folder."""
     found = checkpoints(out)
     return found[-1] if found else None

@@ -108,11 +108,12 @@ def staged(folder: Path) -> Iterator[Path]:
     finally:
         put_back(folder)
         shutil.rmtree(staging, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def put_back(folder: Path) -> None:
-    """A kill between the two moves of `staged` leaves only the old folder: it takes its place again."""
+    """What a kill left: between the two moves of `staged` only the old folder, which takes its place again, after them both."""
     old = folder.with_name(f".{folder.name}.old")
-    if old.exists() and not folder.exists():
+    if old.exists() and folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+    elif old.exists():
         os.replace(old, folder)

@@ -57,13 +57,13 @@ class Training:
 
     def resume(self) -> None:
         """Goes to the last checkpoint, where there is one, and forgets what the log says of later steps."""
-        from eval.baseline.checkpoints import claim, load_checkpoint
+        from eval.baseline.checkpoints import claim, last, load_checkpoint
 
-        main, recipe_hash = self.accelerator.is_main_process, self.recipe.hash(self.dataset_hash)
+        main = self.accelerator.is_main_process
         if main:
-            claim(self.out, recipe_hash)
+            claim(self.out, self.recipe.hash(self.dataset_hash))
         self.accelerator.wait_for_everyone()
-        folder = claim(self.out, recipe_hash)
+        folder = last(self.out)
         if folder is not None:
             state = load_checkpoint(folder, self.core, self.averaged, self.optimiser)
             self.step, self.seconds, self.losses, self.best = (state[key] for key in ("step", "seconds", "losses", "best"))

@@ -220,3 +220,7 @@ def test_stale_or_missing_scores_end_with_code_2(tmp_path, capsys):
     with (folder / "completions.jsonl").open("a") as file:
         file.write("{}\n")
     assert main([str(folder)]) == 2 and "changed after scoring" in capsys.readouterr().err
+    score_blobs(folder)
+    with (folder / "scores.jsonl").open("a") as file:  # as after a kill between the files of another scoring
+        file.write("{}\n")
+    assert main([str(folder)]) == 2 and "changed after scoring" in capsys.readouterr().err

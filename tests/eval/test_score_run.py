@@ -12,6 +12,7 @@ from run_folders import REEF, blob, blob_critics, drawing, make_run, reference, 
 
 from data_prep.errors import InputError
 from data_prep.grid_text import encode
+from eval import score as score_module
 from eval.controls import HELD_OUT
 from eval.metrics.catalogue import NAMES
 from eval.score import main
@@ -193,6 +194,21 @@ def test_hostile_rows_are_counted_and_never_crash(tmp_path):
     assert stranger["drawings"] == len(rows) and stranger["metrics"]["strict_valid"]["mean"] == 0
     assert sum(summary["unusable_rows"]["completions"].values()) == len(HOSTILE_LINES)
     assert sum(summary["unusable_rows"]["likelihoods"].values()) == 2
+
+
+def test_drawings_that_come_while_others_are_scored_are_not_sealed_with_them(tmp_path, monkeypatch):
+    folder = make_run(tmp_path / "run", prompts=6, training=30)
+    scoring = score_module.score_drawings
+
+    def beside_a_draw(*given):
+        with (folder / "completions.jsonl").open("a") as file:
+            file.write((folder / "completions.jsonl").read_text().splitlines()[0] + "\n")
+        return scoring(*given)
+
+    monkeypatch.setattr(score_module, "score_drawings", beside_a_draw)
+    with pytest.raises(InputError, match="changed while they were scored"):
+        score_blobs(folder)
+    assert not (folder / "summary.json").exists()
 
 
 def test_a_cut_off_last_line_is_left_out_with_a_warning(tmp_path):

@@ -19,7 +19,7 @@ from small_models import tiny_recipe
 
 from data_prep.whole_files import file_sha256
 from eval.baseline.batches import Batches
-from eval.baseline.checkpoints import checkpoints, load_checkpoint, save_checkpoint
+from eval.baseline.checkpoints import checkpoints, claim, load_checkpoint, save_checkpoint
 from eval.baseline.conditions import Conditions
 from eval.baseline.config import read_recipe
 from eval.baseline.model_folder import load_model, staged
@@ -290,3 +290,28 @@ def test_the_guide_of_a_folder_weighs_quality_and_the_category_asked_for(monkeyp
     monkeypatch.setattr(critics, "load", lambda *which: {(tmp_path, "guide"): critic}[which])
     found = load_guide(tmp_path)([None] * 3, ["coral", "grazer", "unheard of"])
     assert found == pytest.approx((1.0 * 0.9 + 0.5 * 0.8 + 0.25) / 3)
+
+
+def test_a_start_with_a_full_disk_leaves_the_run_its_own(tmp_path, monkeypatch):
+    claim(tmp_path, "a")
+    (tmp_path / "model").mkdir()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.write_text", full)
+        patched.setattr("pathlib.Path.write_bytes", full)
+        claim(tmp_path, "a")  # nothing is written where nothing changes
+    assert claim(tmp_path, "a") is None
+
+
+def test_what_a_kill_after_both_moves_left_is_no_obstacle(tmp_path):
+    for name, text in ((".best.old", "one"), ("best", "two")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_text(text)
+    claim(tmp_path, "a")
+    with staged(tmp_path / "best") as folder:
+        (folder / "weights").write_text("three")
+    assert (tmp_path / "best" / "weights").read_text() == "three"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "recipe_hash"]
