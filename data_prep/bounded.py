@@ -19,7 +19,7 @@ MAX_BATCH = 64 * 2**20  # bytes of the rows that are unpacked at once, were each
 MAX_ROW = 4 * 2**20  # bytes of a row
 MAX_ROWS = 128 * 2**20  # bytes of all rows, or MAX_RATIO times the file's
 MAX_RATIO = 200  # pairs of sprites and captions unpack to fifty times their file
-VALUE = 16  # bytes that a value counts beside its own: also nulls and empty lists take memory as Python's objects
+VALUE, ROW = 16, 256  # bytes that each counts beside its own: nulls and empty lists take memory too, as Python's objects
 
 
 def read_bounded(path: Path, most: int) -> bytes:
@@ -130,7 +130,7 @@ def parquet_rows(path: Path, columns: Collection[str] | None = None) -> Iterator
             _refuse_shared(file.schema_arrow)
             for group in range(file.num_row_groups):
                 size, values = _group_size(file.metadata.row_group(group), columns)
-                left = _spent(left, VALUE * values)
+                left = _spent(left, VALUE * values + ROW * file.metadata.row_group(group).num_rows)
                 if size > MAX_GROUP:
                     raise InputError(f"a row group of more than {in_bytes(MAX_GROUP)}; write it with smaller ones")
                 at_once = min(max(1, MAX_BATCH // max(1, size)), 1000)

@@ -21,6 +21,7 @@ from eval.metrics.intervals import LEVEL, RESAMPLES, Interval, ratio
 from eval.ratings import BOTH_BAD, EQUAL, LEFT, RIGHT, SKIP, Vote, new_uid
 
 PRIOR = 0.5  # of a win each way, shared among a maker's rivals: who has won everything is strong, not infinitely so
+MOST_MAKERS = 50  # each is compared with each other a thousand times: so many take ten seconds
 TIE_PRIOR = 0.05  # of a tie, likewise: without any the iteration divides nothing by nothing
 
 
@@ -41,15 +42,20 @@ def ranking(votes: Sequence[Vote], seed: int = 0, resamples: int = RESAMPLES) ->
     """Makers from the strongest to the weakest; [] without votes.
 
     Prompts and raters are drawn anew together, so that neither one odd prompt nor one odd rater decides. With one rater the
-    interval says nothing of what others would think.
+    interval says nothing of what others would think. Raises InputError for more than MOST_MAKERS.
     """
     votes = _cast(votes)
     makers = sorted({maker for vote in votes for maker in vote.makers})
     if not makers:
         return []
-    strengths = _strengths(votes, makers, None)
+    if len(makers) > MOST_MAKERS:
+        raise InputError(f"votes on {len(makers)} makers: at most {MOST_MAKERS} can be ranked; rate a run of fewer generators")
+    compared = _compared(votes, makers)
+    strengths = _strengths(compared, len(makers), np.ones(len(votes)))
     weights = _resampled(votes, seed, resamples)
-    low, high = np.quantile([_strengths(votes, makers, row) for row in weights], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    low, high = np.quantile(
+        [_strengths(compared, len(makers), row) for row in weights], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0
+    )
     prompts = len({vote.request_id for vote in votes})
     order = np.argsort(-strengths, kind="stable")
     found = [Interval(float(strengths[i]), float(low[i]), float(high[i]), prompts) for i in order]
@@ -78,20 +84,33 @@ def _standing(maker: str, strength: Interval, votes: Sequence[Vote]) -> Standing
     return Standing(maker, strength, wins, ties, len(own) - wins - ties, sum(vote.answer == BOTH_BAD for vote in own))
 
 
-def _strengths(votes: Sequence[Vote], makers: Sequence[str], weights: np.ndarray | None) -> np.ndarray:
-    """(makers,) log-strengths of mean 0."""
-    import pandas as pd
-    from evalica import Winner, newman
+def _compared(votes: Sequence[Vote], makers: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(N,) makers on the left and on the right, by their place, and who won: of the votes, then of what is taken for granted;
+    and the weights of the latter."""
+    from evalica import Winner
 
     codes = {LEFT: Winner.X, RIGHT: Winner.Y, EQUAL: Winner.Draw, BOTH_BAD: Winner.Draw}
-    weights = np.ones(len(votes)) if weights is None else weights
-    rows = [(v.left_maker, v.right_maker, codes[v.answer], float(w)) for v, w in zip(votes, weights, strict=True) if w]
-    for first, second in combinations(makers, 2):
-        for code, share in ((Winner.X, PRIOR), (Winner.Y, PRIOR), (Winner.Draw, TIE_PRIOR)):
-            rows.append((first, second, code, share / (len(makers) - 1)))
-    firsts, seconds, winners, shares = zip(*rows, strict=True)
-    found = newman(firsts, seconds, winners, index=pd.Index(makers), weights=list(shares), limit=1000)
-    logs = np.log(found.scores.reindex(makers).to_numpy(float))
+    place = {maker: number for number, maker in enumerate(makers)}
+    rows = [(place[vote.left_maker], place[vote.right_maker], codes[vote.answer]) for vote in votes]
+    priors = ((Winner.X, PRIOR), (Winner.Y, PRIOR), (Winner.Draw, TIE_PRIOR))
+    pairs = list(combinations(range(len(makers)), 2))
+    rows += [(first, second, code) for first, second in pairs for code, _ in priors]
+    lefts, rights, winners = zip(*rows, strict=True)
+    shares = [share / (len(makers) - 1) for _ in pairs for _, share in priors]
+    return np.array(lefts), np.array(rights), np.array(winners, object), np.array(shares)
+
+
+def _strengths(compared: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], makers: int, votes: np.ndarray) -> np.ndarray:
+    """(makers,) log-strengths of mean 0. compared: of `_compared`; votes: how often each vote counts."""
+    import pandas as pd
+    from evalica import newman
+
+    *sides, winners, shares = compared
+    weights = np.concatenate([votes, shares])
+    lefts, rights = (side[weights > 0] for side in sides)
+    told = {"weights": weights[weights > 0].tolist(), "limit": 1000, "index": pd.RangeIndex(makers)}
+    found = newman(lefts, rights, winners[weights > 0].tolist(), **told)
+    logs = np.log(found.scores.reindex(range(makers)).to_numpy(float))
     return logs - logs.mean()
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.bounded import first_line
+from data_prep.errors import InputError
 from eval.bench import rating_folder
 from eval.bench.logs import CONTROL_API, DEGENERATE, HONEST, MODEL, TASKS, kind_of, label, logs_of
 from eval.bench.scoring import NAMES
@@ -35,9 +37,21 @@ _LEADS = "ours/pixel_art_quality"
 
 
 def entries_of(paths: Sequence[str | Path]) -> tuple[list[dict], list[str]]:
-    """(an entry a finished log, why other logs were left out). Raises InputError like `logs_of`."""
+    """(an entry a finished log, why others were left out). Raises InputError like `logs_of`, and where one cannot be shown."""
     logs, left_out = logs_of(paths)
-    return [entry_of(log) for log in logs], left_out
+    return [_checked(log) for log in logs], left_out
+
+
+def _checked(log) -> dict:
+    """A log's entry, which could be written and shown: what its scores and metadata hold is whatever their author chose."""
+    try:
+        entry = entry_of(log)
+        json.dumps(entry, ensure_ascii=False).encode()
+        markdown([entry])
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        why = f"{type(error).__name__}: {first_line(error)[:80]}"
+        raise InputError(f"{log.location}: its scores or metadata cannot be shown ({why}); run the task again") from error
+    return entry
 
 
 def entry_of(log) -> dict:
@@ -152,9 +166,9 @@ def update(logs: Sequence[str | Path], out: Path, rated: Path | None = None) -> 
     place = out.with_suffix(".json")
     old = json.loads(place.read_text("utf-8")) if place.is_file() else {"entries": []}
     entries, votes = merged(old["entries"], new), rating_folder.standings(rated) if rated else old.get("rated", [])
+    page, plain = markdown(entries, votes), {"entries": entries, "rated": votes}
     place.parent.mkdir(parents=True, exist_ok=True)
-    plain = {"entries": entries, "rated": votes}
     write_atomically(place, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
-    write_atomically(out.with_suffix(".md"), markdown(entries, votes))
+    write_atomically(out.with_suffix(".md"), page)
     told = [f"left out {why}" for why in left_out]
     return "\n".join([*told, f"{len(new)} logs entered, {len(entries)} entries: {out.with_suffix('.md')}"])

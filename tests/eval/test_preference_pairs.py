@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from listed_generator import Listed
 
+from data_prep.errors import InputError
 from data_prep.grid_text import encode
 from data_prep.palette import named
 from data_prep.sprite import Sprite
@@ -206,3 +207,15 @@ def test_pairs_that_would_teach_a_wrong_colour_are_known():
     one = Preference("p", "a scarlet fish", 16, 16, REEF.name, REEF.hash, blue, red, GUIDE)
     assert colours(one, REEF) == (0.0, 1.0) and colours(replace(one, chosen=red, rejected=blue), REEF) == (1.0, 0.0)
     assert colours(replace(one, caption="a fish"), REEF) is None
+
+
+def test_a_dataset_whose_rows_unpack_to_gigabytes_is_refused(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from data_prep.pairs import read_rows
+
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({"caption_full": ["0" * 10**6] * 3000}), tmp_path / "data" / "train-00000-of-00001.parquet")
+    with pytest.raises(InputError, match=r"train-00000-of-00001.parquet: its rows unpack to far more"):
+        sum(1 for _ in read_rows(tmp_path, "train"))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from data_prep.errors import InputError
 from eval.ranking import alpha, concordance, main, ranking, recovered, separated, simulated, votes_needed
 from eval.ratings import BOTH_BAD, EQUAL, LEFT, RIGHT, SKIP, Vote, new_uid
 
@@ -53,6 +54,11 @@ def test_a_maker_that_never_won_has_a_finite_place():
     assert all(np.isfinite([s.strength.mean, s.strength.low, s.strength.high]).all() for s in found.values())
     assert found["a"].strength.mean > found["b"].strength.mean
     assert (found["b"].wins, found["b"].ties, found["b"].losses, found["b"].both_bad) == (0, 2, 30, 1)
+
+
+def test_more_makers_than_can_be_ranked_are_refused():
+    with pytest.raises(InputError, match="51 makers: at most 50"):
+        ranking([vote(LEFT, f"m{number}", f"m{number + 1}") for number in range(50)])
 
 
 def test_no_votes_no_ranking():

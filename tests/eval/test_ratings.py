@@ -44,6 +44,20 @@ def test_a_vote_says_who_what_when_and_how_fast(ratings):
     assert vote.chosen == "b" and vote.at.endswith("+00:00")
 
 
+def test_another_program_s_file_and_a_link_to_one_stay_as_they_are(tmp_path):
+    other = tmp_path / "other.sqlite"
+    base = sqlite3.connect(other)
+    base.execute("CREATE TABLE x (a)")
+    base.close()
+    before = other.read_bytes()
+    with pytest.raises(InputError, match="no file of votes"):
+        Ratings(other)
+    (tmp_path / "ratings.sqlite").symlink_to(tmp_path / "new.sqlite")
+    with pytest.raises(InputError, match="is a link"):
+        Ratings(tmp_path / "ratings.sqlite")
+    assert other.read_bytes() == before and not (tmp_path / "new.sqlite").exists()
+
+
 def test_every_vote_outlives_a_kill(tmp_path):
     code = (
         "import os, sys; from pathlib import Path; from eval.ratings import Pair, Ratings\n"

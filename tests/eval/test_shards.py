@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from data_prep.errors import InputError
 from data_prep.prepare import PrepareRecipe, prepare
 from eval.generate import GenerateRecipe, generate
 from eval.shards import ALONE, JsonLines, Processes
@@ -107,3 +108,15 @@ def test_a_damaged_line_is_named(tmp_path, line):
     (tmp_path / "x.jsonl").write_bytes(b'{"n": 1}\n' + line)
     with pytest.raises(ValueError, match=r"x\.jsonl: a line is damaged"):
         JsonLines(tmp_path / "x.jsonl", ("n",), lambda row: (), ALONE)
+
+
+@pytest.mark.parametrize("name", ["completions.jsonl", "completions.jsonl.shard-0"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_in_a_stranger_s_run_is_neither_cut_nor_written_to(name, there, tmp_path):
+    victim = tmp_path / "victim.txt"
+    if there:
+        victim.write_text("no newline")
+    (tmp_path / name).symlink_to(victim)
+    with pytest.raises(InputError, match="is a link"):
+        JsonLines(tmp_path / "completions.jsonl", ("request_id",), lambda row: (), ALONE)
+    assert (victim.read_text() == "no newline") if there else not victim.exists()

@@ -174,8 +174,26 @@ def _schema(*more: str) -> Callable[[Path], object]:
     return fill
 
 
+def _link(path: Path) -> None:
+    _sql("CREATE TABLE x (a)")(path.with_name("other.sqlite"))
+    path.symlink_to("other.sqlite")
+
+
+def _many_makers(folder: Path) -> None:
+    """Votes on two drawings of the run, each by other makers."""
+    own = _ours()
+    said = (
+        f"('u{n}', 'Ann', 'r0', 'm{n}', '{own['left_drawing']}', 'm{n + 1}', '{own['right_drawing']}', 'left', 1, '')"
+        for n in range(100)
+    )
+    columns = "uid, rater, request_id, left_maker, left_drawing, right_maker, right_drawing, answer, seconds, at"
+    words = ("INSERT INTO raters VALUES ('Ann', 'person')", f"INSERT INTO pairs ({columns}) VALUES {', '.join(said)}")
+    _schema(*words)(folder / "ratings.sqlite")
+
+
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x AS name, 'person' AS kind FROM n WHERE x < 0"
 RATINGS = (
+    spoilt("score", "makers", "votes on 101 makers", "at most 50 can be ranked", _many_makers),
     _base("text", "a text called ratings.sqlite", "is it a file of votes", lambda path: path.write_text("SQLite? no" * 100)),
     _base("cut", "a file cut off after its head", "is it a file of votes", lambda path: path.write_bytes(b"SQLite format 3\0" + b"\xff" * 80)),
     _base("newer", "votes of a newer version", "newer version", _sql("PRAGMA user_version = 9")),
@@ -187,6 +205,7 @@ RATINGS = (
     _base("blob", "bytes in place of words", "file of votes", _schema(
         "INSERT INTO raters VALUES (x'ff00', 'person')",
         "INSERT INTO pairs VALUES (1, x'ff', x'ff00', 'r', 'a', 'b', 'c', 'd', NULL, 'left', 1, 'x')")),
+    _base("link", "a link to another program's file", "is a link", _link),
     _base("folder", "a folder of that name", "ratings.sqlite", lambda path: path.mkdir()),
 )  # fmt: skip
 
@@ -202,12 +221,22 @@ def _parquet(folder: Path, **columns) -> None:
     pq.write_table(table, file)
 
 
+def _equal_rows(folder: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    _parquet(folder, completion=[{"role": "assistant", "content": "0" * 10**6}])
+    file = next((folder / "data").glob("train-*.parquet"))
+    pq.write_table(pa.concat_tables([pq.read_table(file).slice(0, 20)] * 15), file, compression="zstd")
+
+
 DATASETS = (
     spoilt("curate", "as it is", "an honest dataset", "", expected=SAFE, of="dataset"),
     spoilt("curate", "words", "a parquet file that is none", "cannot be read", lambda f: next((f / "data").glob("*")).write_bytes(b"PAR1 no"), of="dataset"),
     spoilt("curate", "tags", "tags that are 100,000 brackets", "prepare", lambda f: _parquet(f, tags="[" * 100_000), of="dataset"),
     spoilt("curate", "types", "sizes that are words", "prepare", lambda f: _parquet(f, height="x", completion="y"), of="dataset"),
     spoilt("curate", "completions", "completions that are HTML", "", lambda f: _parquet(f, caption_full=HTML, source=HTML + CONTROL), of="dataset", expected=SAFE),
+    spoilt("curate", "equal rows", "300 rows that hold one text of 1 MB, which is stored once", "unpack to far more", _equal_rows, of="dataset"),
     spoilt("curate", "palette", "a palette of 100,000 brackets", "palette", write("palette.json", "[" * 100_000), of="dataset"),
     spoilt("merge", "manifest", "a manifest of 100,000 brackets", "manifest", write("manifest.json", "[" * 100_000), of="dataset"),
     spoilt("merge", "keys", "a manifest without its keys", "older", write("manifest.json", '{"files": {}}'), of="dataset"),
@@ -222,7 +251,54 @@ def bench(name: str, file: str, data: bytes | str, what: str, says: str, expecte
     return Hostile(f"bench: {name}", "bench", what, expected, says, put(file, data))
 
 
+def packed(name: str, what: str, says: str, columns: Callable[[], dict]) -> Hostile:
+    """A parquet file of these columns."""
+
+    def make(folder: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table(columns()), folder / "r.parquet", compression="zstd")
+
+    return Hostile(f"bench: {name}", "bench", what, REFUSED, says, make)
+
+
+def _dictionary(count: int, size: int):
+    import pyarrow as pa
+
+    return pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array(["0" * size]))
+
+
+def _empty_lists(count: int):
+    import pyarrow as pa
+
+    return pa.ListArray.from_arrays(
+        [0, count], pa.ListArray.from_arrays(pa.array([0] * (count + 1), pa.int32()), pa.array([], pa.int8()))
+    )
+
+
+def _nested_dictionary():
+    import pyarrow as pa
+
+    return pa.ListArray.from_arrays([0, 1000], _dictionary(1000, 10**6))
+
+
+def _nulls(count: int):
+    import pyarrow as pa
+
+    return pa.nulls(count)
+
+
 BENCH = (
+    packed("equal rows", "300 rows that hold one text of 1 MB, which is stored once", "unpack to far more", lambda: {"grid": ["0" * 10**6] * 300}),
+    packed("dictionary", "the same, kept as a dictionary", "unpack to far more", lambda: {"grid": _dictionary(300, 10**6)}),
+    packed("dictionary in lists", "a list of 1,000 texts of a dictionary", "plain lists", lambda: {"grid": _nested_dictionary()}),
+    packed("long row", "a row of 5 MB", "a row of more than 4 MiB", lambda: {"grid": ["0" * (5 * 10**6)]}),
+    packed("group", "one text of 200 MB", "a row group of more than", lambda: {"grid": ["0" * (2 * 10**8)]}),
+    packed("lists", "a row of 20 million empty lists", "unpack to far more", lambda: {"grid": _empty_lists(2 * 10**7)}),
+    packed("nulls", "20 million rows of nothing", "unpack to far more", lambda: {"grid": _nulls(2 * 10**7)}),
+    bench("giant", "r.json", b"[" + b"[]," * (20 * 2**20) + b"[]]", "60 MiB of small lists", "more than 32 MiB"),
+    bench("giant lines", "r.jsonl", b"[]\n" * (20 * 2**20), "20 million lines", "more than 32 MiB"),
     bench("no grid", "r.jsonl", rows({"a": 1}, "{", [1]), "rows without a grid", "no row has a 'grid'"),
     bench("nested", "r.json", "[" * 100_000, "100,000 brackets", "no readable JSON"),
     bench("parquet", "r.parquet", b"PAR1" + b"\xff" * 100, "a parquet file that is none", "parquet"),

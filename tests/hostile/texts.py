@@ -3,6 +3,8 @@
 # ruff: noqa: E501 (one case a line)
 import json
 
+from PIL.PngImagePlugin import PngInfo
+
 from hostile.case import CONTROL, COUNTED, HTML, REFUSED, SAFE, Hostile, all_of, drawing, png, put, rows, saved, zeros
 from hostile.pictures import BOMB
 
@@ -132,4 +134,15 @@ CURATION = (
             put("c.jsonl", '{"name": [' + "[]," * (20 * 2**20) + "[]]}\n" + rows(NAMES))),
     Hostile("curation_lines", "curation", "40 million empty lines", SAFE, "", put("c.jsonl", b"\n" * (40 * 2**20) + rows(NAMES).encode())),
 )  # fmt: skip
-CASES = (*SHEETS, *COMPLETIONS, *PALETTES, *_recipes(), *CURATION)
+
+
+def drawn(name: str, what: str, says: str, **told: str) -> Hostile:
+    """A picture that says how it was drawn."""
+    chunks = PngInfo()
+    for key, text in ({"caption": "a fish", "seed": "1"} | told).items():
+        chunks.add_text(key, text)
+    return Hostile(name, "like", what, REFUSED, says, put("old.png", saved(drawing(), pnginfo=chunks)))
+
+
+DRAWN = (drawn("together", "drawn together with 10²⁰ others", "damaged", together="0-99999999999999999999"),)
+CASES = (*DRAWN, *SHEETS, *COMPLETIONS, *PALETTES, *_recipes(), *CURATION)

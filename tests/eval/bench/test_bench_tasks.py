@@ -25,6 +25,7 @@ from eval.bench.leaderboard import entries_of, entry_of, markdown, merged, updat
 from eval.bench.logs import DEGENERATE, HONEST, kind_of, label
 from eval.bench.prompts import PROMPT_B, SUBJECTS, built_in, load_rows, prompt_b, subject_of
 from eval.bench.randomness import keyed
+from eval.bench.rating_folder import markdown as rated_markdown
 from eval.bench.rating_folder import shown, standings
 from eval.bench.rating_folder import write as blind
 from eval.bench.sample_drawings import prepared, procedural
@@ -329,3 +330,28 @@ def test_subjects_are_resampled_not_drawings():
     found = entry_of(SimpleNamespace(samples=samples, eval=facts))["scores"]["ours/json_validity"]
     assert found == {"mean": 0.5, "low": 0.0, "high": 1.0, "n": 2}
     assert "0.50" in markdown(merged([], [entry_of(SimpleNamespace(samples=samples, eval=facts))]))
+
+
+@pytest.mark.parametrize("spoil", [{"metadata": {"classifier": {}}}, {"metadata": {"classifier": {"held_out": 7, "chance": []}}}])
+def test_a_log_that_cannot_be_shown_leaves_the_leaderboard_as_it_is(spoil, run, one_subject, tmp_path):
+    from inspect_ai.log import write_eval_log
+
+    log = run(task.bench_a(one_subject, epochs=1), says(DRAWING.text()))
+    write_eval_log(log.model_copy(update={"eval": log.eval.model_copy(update=spoil)}), str(tmp_path / "evil.json"))
+    update([tmp_path / "logs"], tmp_path / "board")
+    before = (tmp_path / "board.json").read_bytes()
+    with pytest.raises(InputError, match=r"evil\.json: its scores or metadata cannot be shown"):
+        update([tmp_path / "evil.json"], tmp_path / "board")
+    assert (tmp_path / "board.json").read_bytes() == before
+    (log.samples[0].scores or {})["ours"].value["json_validity"] = "word"
+    write_eval_log(log, str(tmp_path / "word.json"))
+    with pytest.raises(InputError, match=r"word\.json: its scores"):
+        update([tmp_path / "word.json"], tmp_path / "board")
+
+
+def test_a_maker_s_name_is_no_markup():
+    strength = {"mean": 0.0, "low": -1.0, "high": 1.0}
+    row = {"maker": "m | <img src=x>\n\n# owned", "strength": strength, "won": 1, "tied": 0, "lost": 0}
+    told = {"kind": "person", "votes": 1, "raters": 1, "alike": 0, "repeated": 0, "ranking": [row]}
+    text = rated_markdown([told])[-1]
+    assert "m \\| &lt;img src=x&gt; \\# owned |" in text and len(text.splitlines()) == 3
