@@ -42,19 +42,19 @@ def is_finished(out: Path, recipe_hash: str, force: bool) -> bool:
 def making(out: Path, recipe_hash: str) -> Iterator[tuple[Path, Path]]:
     """(folder to fill, folder of the state); when the block ends without an error, the first becomes `out`.
 
-    Whatever ends it early, what is finished by then stays for the next run of the same recipe; where nothing is, nothing stays.
+    Whatever ends it early, what is finished by then stays for the next run of the same recipe; where no sprite is, nothing stays.
     Raises InputError where another process is making the same.
     """
     partial = out.absolute().with_name(f".{out.absolute().name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
     with _alone(partial, out):
-        _put_back(partial, out)
+        _put_back(partial, out, recipe_hash)
         _claim(partial, recipe_hash)
         try:
             yield partial / WHOLE, partial / STATE
             _swap(partial / WHOLE, out)
         except Exception:
-            if not any((partial / STATE).iterdir()):
+            if not any(part.stat().st_size for part in (partial / STATE).glob("*.jsonl")):
                 shutil.rmtree(partial, ignore_errors=True)
             raise
         shutil.rmtree(partial, ignore_errors=True)
@@ -81,10 +81,13 @@ def _alone(partial: Path, out: Path) -> Iterator[None]:
         yield
 
 
-def _put_back(partial: Path, out: Path) -> None:
-    """Gives a corpus its name again that a killed run had set aside, and not replaced yet."""
+def _put_back(partial: Path, out: Path, recipe_hash: str) -> None:
+    """Gives a corpus its name again that a killed run had set aside, and not replaced yet. Raises InputError where another
+    recipe than that run's would now replace it unasked."""
     if (partial / OLD).exists() and not out.exists():
         os.replace(partial / OLD, out)
+        if not (partial / MARK).exists() or (partial / MARK).read_text() != recipe_hash:
+            raise InputError(f"{out}: a killed run had set a corpus aside, which is back; choose another --out, or --force again")
 
 
 def _claim(partial: Path, recipe_hash: str) -> None:

@@ -45,9 +45,20 @@ def _said(error: Exception) -> str:
     """Raises again what no person can mend."""
     if isinstance(error, InputError):
         return str(error)
-    where, number = getattr(error, "filename", None) or "the disk", getattr(error, "errno", None)
-    if number in FULL or any(words in str(error) for words in FULL_IN_WORDS):
-        return f"{where}: no space is left; make some and run this again, what is finished is kept"
-    if number in CLOSED:
-        return f"{where}: cannot be written or read ({os.strerror(number)}); give another folder or its rights"
+    for cause in _causes(error):
+        where, number = getattr(cause, "filename", None) or "the disk", getattr(cause, "errno", None)
+        if number in FULL or any(words in str(cause) for words in FULL_IN_WORDS):
+            return f"{where}: no space is left; make some and run this again, what is finished is kept"
+        if number in CLOSED and cause is error:  # further in it may be a firewall's word
+            return f"{where}: cannot be written or read ({os.strerror(number)}); give another folder or its rights"
     raise error
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what libraries wrapped in it, from the outside in."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:  # one may name itself
+        causes.append(cause)
+        cause = cause.__cause__
+    return causes

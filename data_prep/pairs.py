@@ -25,6 +25,7 @@ from data_prep.reading import picture_of
 from data_prep.recipe import PrepareRecipe
 from data_prep.splits import SPLITS, UNSEEN_CELLS, Kept, share
 from data_prep.sprite import Sprite
+from data_prep.whole_files import file_sha256
 from data_prep.workers import Workers, chunks
 
 ROWS_A_WRITE = 1000
@@ -127,8 +128,9 @@ def write_shards(data: Path, state: Path, kept: Sequence[Kept], recipe: PrepareR
 
 def _shard(file: Path, measured: Path, shard: Sequence[Kept], how: Rendering, workers: Workers) -> dict[str, Measured]:
     total: dict[str, Measured] = {}
-    if file.exists() and measured.exists():
-        return {source: Measured(**found) for source, found in json.loads(measured.read_text("utf-8")).items()}
+    finished = _finished(file, measured)
+    if finished is not None:
+        return finished
 
     def rows() -> Iterator[dict]:
         for found, more in workers.map(partial(_rows, how=how), chunks(shard, ROWS_A_TASK)):
@@ -137,9 +139,21 @@ def _shard(file: Path, measured: Path, shard: Sequence[Kept], how: Rendering, wo
 
     draft = file.with_suffix(".draft")
     write_parquet(draft, rows())
-    measured.write_text(json.dumps({source: vars(found) for source, found in total.items()}), "utf-8")
+    sources = {source: vars(found) for source, found in total.items()}
+    measured.write_text(json.dumps({"sha256": file_sha256(draft), "sources": sources}), "utf-8")
     os.replace(draft, file)
     return total
+
+
+def _finished(file: Path, measured: Path) -> dict[str, Measured] | None:
+    """What was measured of a file that an earlier run wrote; None where either is missing or not what was written."""
+    try:
+        told = json.loads(measured.read_text("utf-8"))
+        if told["sha256"] == file_sha256(file):
+            return {source: Measured(**found) for source, found in told["sources"].items()}
+    except (FileNotFoundError, ValueError, KeyError):  # a loss of power may empty them
+        pass
+    return None
 
 
 def _rows(chosen: Sequence[Kept], how: Rendering) -> tuple[list[dict], dict[str, Measured]]:

@@ -1,5 +1,6 @@
 """Files and folders that are there whole or not at all, written beside their place and renamed; logs with a torn last line."""
 
+import glob
 import hashlib
 import json
 import os
@@ -10,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data_prep.errors import InputError
+
+STAGING = ".unfinished"  # ends the name of a folder that is being written: no person's own is taken for one
 
 
 def write_whole(file: Path, content: str | bytes) -> Path:
@@ -39,20 +42,54 @@ def file_sha256(file: Path) -> str:
 def whole_folder(folder: Path, or_there: bool = False) -> Iterator[Path]:
     """A temporary sibling that becomes `folder` when the block succeeds, and is removed when it fails.
 
-    or_there: another process may have been first; its folder is as good. Else a folder that is there raises OSError.
+    What killed runs left of the same is removed. or_there: another process may have been first; its folder is as good. Else a
+    folder that is there raises InputError.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    _clear(folder)
+    staging, held = _staging(folder)
     try:
         yield staging
         staging.chmod(0o755)
         try:
             os.replace(staging, folder)
-        except OSError:
+        except OSError as error:
             if not (or_there and folder.is_dir()):
+                if folder.exists():
+                    raise InputError(f"{folder}: came into being meanwhile; remove it or choose another folder") from error
                 raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        if held is not None:
+            os.close(held)
+
+
+def _staging(folder: Path) -> tuple[Path, int | None]:
+    """A new sibling and its lock, which ends with the process."""
+    while True:
+        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-", suffix=STAGING))
+        with suppress(InputError, FileNotFoundError):  # another process cleared it away before it was locked
+            held = _locked(staging)
+            if staging.exists():
+                return staging, held
+            if held is not None:
+                os.close(held)
+
+
+def _clear(folder: Path) -> None:
+    """Removes the siblings that `_staging` made for `folder` and no living process holds; none where there are no locks."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        return
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}-*{STAGING}"):
+        with suppress(OSError):
+            held = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(held)
 
 
 @contextmanager

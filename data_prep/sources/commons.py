@@ -168,7 +168,7 @@ def _slug(title: str) -> str:
 
 
 def _opened(path: Path) -> _Folder:
-    """The folder with what earlier runs brought; half a last line, of a run that was killed, is taken back."""
+    """The folder with what earlier runs brought; of a last line that a kill cut short, half is taken back and all is ended."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         (path / "dropped.jsonl").write_bytes(b"")
@@ -180,7 +180,8 @@ def _opened(path: Path) -> _Folder:
         row = _row_of(line)
         if row and (path / row["file_name"]).is_file():
             folder.rows[row["sha1"]] = row
-    kept = b"".join(line for line in lines if line.endswith(b"\n") or _row_of(line))
+    ended = [line if line.endswith(b"\n") else line + b"\n" for line in lines if line.endswith(b"\n") or _row_of(line)]
+    kept = b"".join(ended)
     if kept != b"".join(lines):
         write_whole(path / METADATA, kept)
     return folder

@@ -255,6 +255,16 @@ def test_a_killed_run_goes_on_and_loads_nothing_twice(wiki, tmp_path):
     assert fetch(wiki, tmp_path) == {"there": 5, "new": 0, "left out": 0} and len(wiki.loaded()) == 5
 
 
+def test_a_line_that_was_cut_right_before_its_end_is_ended(wiki, tmp_path):
+    for number in range(3):
+        wiki.add(f"File:{number}.jpg", jpeg(number))
+    fetch(wiki, tmp_path, limit=1)
+    metadata = tmp_path / "metadata.jsonl"
+    metadata.write_bytes(metadata.read_bytes().removesuffix(b"\n"))
+    assert fetch(wiki, tmp_path) == {"there": 3, "new": 2, "left out": 0}
+    assert len(rows(tmp_path)) == 3 and len(wiki.loaded()) == 3
+
+
 def test_the_limit_counts_what_is_there_already(wiki, tmp_path):
     for number in range(5):
         wiki.add(f"File:{number}.jpg", jpeg(number))

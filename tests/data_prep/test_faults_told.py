@@ -35,6 +35,26 @@ def test_a_full_or_closed_disk_is_one_line_and_exit_code_2(error, capsys):
     assert line.startswith("draw: ") and ("run this again" in line or "give another folder" in line)
 
 
+def test_a_full_disk_behind_a_library_s_own_error_is_told_too(capsys):
+    def work():
+        try:
+            raise OSError(errno.EFBIG, "File too large")
+        except OSError as error:
+            raise SafetensorError("An error occurred while generating the dataset") from error
+
+    assert exit_code("train", work) == 2
+    assert capsys.readouterr().err.startswith("train: the disk: no space is left")
+
+
+def test_a_fault_that_names_itself_as_its_cause_goes_on():
+    def work():
+        error = KeyError("x")
+        raise error from error
+
+    with pytest.raises(KeyError):
+        exit_code("draw", work)
+
+
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), ConnectionResetError(errno.ECONNRESET, "reset")])
 def test_what_is_a_fault_of_ours_is_not_hidden(error):
     def work():

@@ -243,12 +243,14 @@ def test_foreign_folders_are_never_replaced(tmp_path):
     assert (prepare(recipe(limit=40), tmp_path / "empty") / "manifest.json").exists()
 
 
-def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
+def test_a_failure_leaves_no_corpus_and_a_refusal_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(tally, "by_cell", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare(recipe(limit=40), tmp_path / "deep" / "out")
-    assert list((tmp_path / "deep").iterdir()) == []
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == [".out.partial"], "what is read, for the next run"
     monkeypatch.undo()
+    prepare(recipe(limit=40), tmp_path / "deep" / "out")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
     with pytest.raises(InputError, match="no sprite left; 1 opaque tile"):
         prepare(pack_recipe(make_pack(tmp_path / "p.zip", {"a.png": drawing(1) | 255})), tmp_path / "none")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "p.zip"]

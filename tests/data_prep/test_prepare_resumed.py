@@ -174,8 +174,8 @@ def test_memory_grows_by_keys_alone(tmp_path):
 def test_what_is_finished_outlives_an_error_and_where_nothing_is_nothing_stays(tmp_path):
     for finished in (False, True):
         with pytest.raises(InputError), making(tmp_path / "out", "a") as (_, state):
-            if finished:
-                (state / "0.jsonl").touch()
+            (state / "1.7.draft").write_text("half a pi")
+            (state / "0.jsonl").write_text("a picture\n" if finished else "")
             raise InputError("the network is down")
         assert (tmp_path / ".out.partial").exists() is finished
     with making(tmp_path / "out", "a") as (_, state):
@@ -186,8 +186,8 @@ def test_a_corpus_that_a_killed_run_had_set_aside_gets_its_name_back(tmp_path):
     old = tmp_path / ".out.partial" / "old"
     old.mkdir(parents=True)
     (old / "manifest.json").write_text("finished")
-    with pytest.raises(InputError), making(tmp_path / "out", "b"):
-        raise InputError("no sprite is left")
+    with pytest.raises(InputError, match="which is back"), making(tmp_path / "out", "b"):
+        pass
     assert (tmp_path / "out" / "manifest.json").read_text() == "finished"
 
 
@@ -209,3 +209,22 @@ def test_a_kill_while_another_recipe_s_state_is_cleared_leaves_none_of_it_to_go_
     with pytest.raises(KeyboardInterrupt), making(out, "a"):
         assert not list(data.iterdir())
         raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("torn", ["parquet", "json"])
+def test_a_file_that_a_loss_of_power_emptied_is_written_again(unbroken, tmp_path, monkeypatch, torn):
+    from data_prep import pairs
+
+    def stopped(*arguments):
+        yield next(whole(*arguments))
+        raise KeyboardInterrupt
+
+    whole = pairs.write_shards
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(pairs, "write_shards", stopped)
+        prepare(PrepareRecipe.from_dict(RECIPE), tmp_path / "out")
+    partial = tmp_path / ".out.partial"
+    (file,) = partial.glob("whole/data/*.parquet")
+    os.truncate(file if torn == "parquet" else partial / "state" / f"{file.stem}.json", 0)
+    out = prepare(PrepareRecipe.from_dict(RECIPE), tmp_path / "out")
+    assert files(out) == files(unbroken)

@@ -1,7 +1,11 @@
 """What a full disk, a kill or another process leaves: the old file or the new one, a whole folder or none."""
 
+import os
+
 import pytest
 
+from data_prep import whole_files
+from data_prep.errors import InputError
 from data_prep.whole_files import read_rows, rows_until, whole_folder, write_whole
 
 
@@ -38,10 +42,45 @@ def test_a_folder_that_is_there_is_never_replaced(tmp_path, or_there):
     try:
         with whole_folder(tmp_path / "adapter", or_there) as staging:
             (staging / "second").touch()
-    except OSError as error:
-        refused = error
-    assert (refused is None) == or_there
+    except InputError as error:
+        refused = str(error)
+    assert refused is None if or_there else "adapter: came into being meanwhile" in refused
     assert [path.name for path in tmp_path.rglob("*")] == ["adapter", "first"]
+
+
+def test_what_killed_runs_left_of_a_folder_is_removed_and_what_a_living_one_holds_is_not(tmp_path):
+    folder, beside = tmp_path / "model", tmp_path / ".model-aaaaaaaa"  # a person's own
+    beside.mkdir()
+    with whole_folder(folder) as living:
+        process = os.fork()
+        if not process:
+            os.closerange(3, 256)  # the lock of `living` among them
+            with whole_folder(folder) as staging:
+                (staging / "weights").write_text("x")
+                os._exit(9)
+        os.waitpid(process, 0)
+        (killed,) = {*tmp_path.iterdir()} - {living, beside}
+        assert (killed / "weights").exists()
+        with pytest.raises(KeyError), whole_folder(folder):
+            assert living.exists() and not killed.exists() and beside.exists()
+            raise KeyError
+    assert {*tmp_path.iterdir()} == {folder, beside}
+
+
+def test_a_folder_that_another_process_cleared_before_it_was_locked_is_made_again(tmp_path, monkeypatch):
+    made = []
+
+    def cleared(**where):
+        made.append(whole(**where))
+        if len(made) == 1:
+            os.rmdir(made[0])
+        return made[-1]
+
+    whole = whole_files.tempfile.mkdtemp
+    monkeypatch.setattr(whole_files.tempfile, "mkdtemp", cleared)
+    with whole_folder(tmp_path / "model") as staging:
+        assert str(staging) == made[1] and staging.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_log_is_read_but_for_its_torn_line_and_cut_back_to_a_step(tmp_path):
