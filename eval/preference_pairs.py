@@ -27,7 +27,7 @@ from data_prep import grid_text
 from data_prep.errors import InputError, exit_code
 from data_prep.pairs import content_hash
 from data_prep.sprite import Sprite
-from data_prep.whole_files import file_sha256
+from data_prep.whole_files import alone, file_sha256
 from eval.best_of import STEP
 from eval.generators import Generator, LanguageModel, Request
 from eval.metrics.attributes import colour_right
@@ -179,8 +179,13 @@ def _asked(row: dict, palette) -> Sprite:
 
 
 def make_pairs(options) -> str:
-    """Draws what is missing and writes the pairs; returns a line on them. Raises InputError."""
+    """Draws what is missing and writes the pairs; returns a line on them. Raises InputError, also while another run is at it."""
     _check(options)
+    with alone(options.out.parent):
+        return _make_pairs(options)
+
+
+def _make_pairs(options) -> str:
     facts, guide = AdapterFacts.load(options.adapter), load_guide()
     _check_fit(options, facts, guide)
     palette, held_out = load_palette(options.adapter), HeldOut.of(options.dataset)
@@ -229,7 +234,6 @@ def _candidates_file(options, guide: Critic) -> tuple[JsonLines, str]:
     made_of = [weights, content_hash(options.dataset), options.seed, options.base, guide.facts["sha256"]]
     identity = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
     path = options.out.with_suffix(".candidates.jsonl")
-    path.parent.mkdir(parents=True, exist_ok=True)
     file = JsonLines(path, ("prompt_id", "candidate"), lambda row: (), ALONE)
     if any(row.get("made_by") != identity for row in file.rows()):
         raise InputError(f"{path}: holds drawings of another adapter, dataset, seed or guide; remove it or take another --out")

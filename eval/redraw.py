@@ -129,7 +129,8 @@ def find_model(how: How, folders: Collection[Path], base: str | None = None) -> 
 
 def _found(how: How, kind: str, weights: str, folders: Collection[Path]) -> Path:
     wanted, name = how.get(f"{kind}_hash"), how.get(kind, "")
-    files = [file for folder in folders for file in sorted(folder.glob(f"**/{weights}"))]
+    below = ((folder, file) for folder in folders for file in sorted(folder.glob(f"**/{weights}")))
+    files = [file for folder, file in below if "/." not in f"/{file.relative_to(folder).as_posix()}"]  # those killed runs left
     for file in sorted(files, key=lambda file: name not in file.parts):  # those called so first: hashing takes a while
         if file_sha256(file) == wanted:
             return file.parent

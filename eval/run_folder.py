@@ -178,7 +178,7 @@ def _stated_bytes(path: Path, name: str) -> int:
 def fingerprints(folder: Path, scores: bool = False) -> dict[str, str]:
     """File → SHA-256 of what scores are made from, and of the scores: a report must not mix those of different times."""
     paths = (folder / name for name in (*SCORED_FILES, *(["scores.jsonl"] if scores else [])))
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.exists()}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
 
 
 def write_atomically(path: Path, text: str) -> None:

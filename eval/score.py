@@ -11,6 +11,7 @@ prompt is not of this run, are counted in the summary.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 from collections import Counter, defaultdict
@@ -49,7 +50,7 @@ class Yardsticks:
 def score(folder: Path | str, critics: Path | None = None) -> Path:
     """Scores `folder`, writes scores.jsonl and summary.json, returns the summary's path. Raises InputError."""
     folder = Path(folder)
-    recipe, inputs = run_folder.read_json(folder / "recipe.json"), run_folder.fingerprints(folder)
+    inputs, recipe = run_folder.fingerprints(folder), run_folder.read_json(folder / "recipe.json")
     references = run_folder.read_rows(folder / "references.jsonl", run_folder.check_reference)
     if not references.rows:
         raise InputError(f"{folder / 'references.jsonl'}: no usable row ({summary.causes(references)}); draw again")
@@ -63,9 +64,10 @@ def score(folder: Path | str, critics: Path | None = None) -> Path:
     result |= _verdicts(scored, seen, references.rows, yardsticks, result["seed"])
     if run_folder.fingerprints(folder) != inputs:
         raise InputError(f"{folder}: its files changed while they were scored; score it again when they are all drawn")
-    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in scored)
-    run_folder.write_atomically(folder / "scores.jsonl", "".join(lines))
-    result["inputs"] = run_folder.fingerprints(folder, scores=True)
+    lines = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in scored)
+    run_folder.write_atomically(folder / "scores.jsonl", lines)
+    own = hashlib.sha256(lines.encode("utf-8", "backslashreplace")).hexdigest()  # the file may be another scoring's by now
+    result["inputs"] = inputs | {"scores.jsonl": own}
     run_folder.write_atomically(folder / "summary.json", json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
     return folder / "summary.json"
 

@@ -24,6 +24,7 @@ from data_prep.pairs import content_hash
 from data_prep.palette import Palette
 from data_prep.splits import share
 from data_prep.sprite import Sprite
+from eval.baseline.model_folder import put_back, staged
 from eval.run_folder import read_json, write_atomically
 
 EPOCHS = {"guide": 14, "judge": 18}
@@ -66,6 +67,7 @@ def train(datasets: Sequence[Path], out: Path, epochs: dict[str, int] | None = N
     """Trains, measures and writes both critics → the content of critics.json. Raises InputError."""
     from eval.metrics import critic_tables, critic_training, critics
 
+    _refuse_others(out)
     splits = {split: [read(folder, split, split == "train") for folder in datasets] for split in ("train", "validation")}
     validation, held_out = few([[sprite for _, sprite in rows] for rows in splits["validation"]], _PIXELS), tested(datasets)
     trained = {}
@@ -94,6 +96,7 @@ def measure(datasets: Sequence[Path], out: Path) -> dict:
     """
     from eval.metrics import critic_tables, critics
 
+    put_back(out.resolve())
     found = read_json(out / "critics.json")
     loaded = {name: critics.load(out, name) for name in found["critics"]}
     if found["datasets"] != _named(datasets):
@@ -110,10 +113,28 @@ def _named(datasets: Sequence[Path]) -> list[dict]:
 
 
 def write(out: Path, datasets: list[dict], trained: dict) -> dict:
-    """Writes weights, critics.json and table.md of measured critics (name → Critic) → the content of critics.json."""
-    out.mkdir(parents=True, exist_ok=True)
-    found = {name: {**critic.facts, "sha256": _save(critic, out / f"{name}.safetensors")} for name, critic in trained.items()}
-    return _write_facts(out, {"format": 1, "datasets": datasets, "critics": found})
+    """Writes weights, critics.json and table.md of measured critics (name → Critic) → the content of critics.json.
+
+    The critics that `out` had stand until all of that is written. Raises InputError where it holds other things.
+    """
+    _refuse_others(out)
+    with staged(out.resolve()) as folder:
+        found = {
+            name: critic.facts | {"sha256": _save(critic, folder / f"{name}.safetensors")} for name, critic in trained.items()
+        }
+        return _write_facts(folder, {"format": 1, "datasets": datasets, "critics": found})
+
+
+def _refuse_others(out: Path) -> None:
+    """The folder gives way as a whole: raises InputError where something in it is not of critics, and for a file."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: is no folder; choose another one")
+    known = {"critics.json", "table.md", *(f"{name}.safetensors" for name in SEEDS)}
+    left = (".critics.json-", ".table.md-")  # by a kill, while these were written
+    names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    others = [name for name in names if name not in known and not name.startswith(left)]
+    if others:
+        raise InputError(f"--out {out}: holds {others[0]!r}, which is not of critics; choose another folder")
 
 
 def _write_facts(out: Path, result: dict) -> dict:

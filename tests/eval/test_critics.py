@@ -15,7 +15,7 @@ from run_folders import blob_critics, blobs, reef_sprites
 from data_prep.errors import InputError
 from data_prep.palette import Palette, named
 from data_prep.sprite import Sprite
-from eval import judging
+from eval import judging, train_critics
 from eval.controls import ANOTHER_SUBJECT, DEGENERATE
 from eval.metrics import cells, corruptions, critic_tables, critic_training, critics, probes
 from eval.train_critics import few, half, main, read
@@ -293,6 +293,46 @@ def test_one_command_trains_both(reef, tmp_path, capsys, monkeypatch):
     (out / "critics.json").write_text(json.dumps(written | {"datasets": [{"name": "other", "hash": "0" * 64}]}))
     assert main(again) == 2 and "learnt from other (000000000000)" in capsys.readouterr().err
     assert main(["--dataset", str(tmp_path), "--out", str(out)]) == 2 and "palette.json" in capsys.readouterr().err
+
+
+def test_critics_stand_until_those_trained_anew_are_whole(tmp_path, monkeypatch):
+    out = shutil.copytree(critics.COMMITTED, tmp_path / "critics")
+    (out / ".table.md-123").write_text("left by a kill")
+    trained = {name: critics.load(out, name) for name in ("guide", "judge")}
+    for critic in trained.values():
+        next(critic.network.parameters()).data.add_(0.01)
+    before = {name: (out / f"{name}.safetensors").read_bytes() for name in trained}
+
+    def killed(critic, path):
+        if path.name.startswith("judge"):
+            raise KeyboardInterrupt
+        return saving(critic, path)
+
+    saving = train_critics._save
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(train_critics, "_save", killed)
+        train_critics.write(out, [], trained)
+    assert all(critics.load(out, name) and (out / f"{name}.safetensors").read_bytes() == before[name] for name in before)
+    train_critics.write(out, [{"name": "reef", "hash": ""}], trained)
+    assert all(critics.load(out, name) and (out / f"{name}.safetensors").read_bytes() != before[name] for name in before)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted(
+        ["critics", *(path.name for path in critics.COMMITTED.iterdir())]
+    )
+
+
+def test_a_folder_with_other_things_takes_no_critics(reef, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    for out, said in ((tmp_path, "holds 'notes.txt'"), (tmp_path / "notes.txt", "is no folder")):
+        assert main(["--dataset", str(reef), "--out", str(out), "--epochs", "1"]) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_critics_that_a_kill_moved_aside_are_measured_where_they_belong(tmp_path, capsys):
+    shutil.copytree(critics.COMMITTED, tmp_path / ".critics.old")
+    assert main(["--dataset", str(tmp_path), "--out", str(tmp_path / "critics"), "--measure"]) == 2  # no dataset
+    assert critics.load(tmp_path / "critics", "guide")
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,17 @@ def test_an_adapter_is_found_by_its_hash_whatever_it_is_called_now(tiny_qwen3, p
     assert "adapter 'crabs' (SHA-256" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("staging", [".adapter-x1", ".best.old", ".out-x1/adapter"])
+def test_what_a_killed_run_left_is_not_taken_for_the_model(place, capsys, staging):
+    assert draw(*CORAL, "--out", "old.png") == 0
+    (place / "runs" / staging).mkdir(parents=True)
+    shutil.copy(place / "runs/random/model.safetensors", place / "runs" / staging)
+    (place / "runs/random").rename(place / "runs/renamed")
+    assert draw("--like", "old.png", "--out", "again.png") == 0
+    shutil.rmtree(place / "runs/renamed")
+    assert draw("--like", "old.png", "--out", "again.png") == 2 and "bring it, or give" in capsys.readouterr().err
+
+
 def test_a_missing_or_other_model_is_named(place, capsys):
     assert draw(*CORAL, "--out", "old.png") == 0
     (place / "runs/random/model.safetensors").write_bytes(b"another")

@@ -14,6 +14,7 @@ from data_prep.errors import InputError
 from data_prep.grid_text import encode
 from data_prep.palette import named
 from data_prep.sprite import Sprite
+from data_prep.whole_files import alone
 from eval.best_of import STEP
 from eval.preference_guard import controls, draw, measured, spread
 from eval.preference_pairs import (
@@ -173,6 +174,13 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, reef, capsys):
         assert main(flags + more) == 2
         error = capsys.readouterr().err
         assert said in error and error.count("\n") == 1, error
+
+
+def test_a_second_start_waits_for_the_first_one(reef, tmp_path, capsys):
+    flags = ["--adapter", str(tmp_path), "--dataset", str(reef), "--out", str(tmp_path / "p.jsonl")]
+    with alone(tmp_path):
+        assert main(flags) == 2 and "another run is writing there" in capsys.readouterr().err
+    assert main(flags) == 2 and "pixelreef.json" in capsys.readouterr().err  # its turn
 
 
 # --- the guard --------------------------------------------------------------------------------------------------------

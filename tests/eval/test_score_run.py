@@ -12,6 +12,7 @@ from run_folders import REEF, blob, blob_critics, drawing, make_run, reference, 
 
 from data_prep.errors import InputError
 from data_prep.grid_text import encode
+from eval import report, run_folder
 from eval import score as score_module
 from eval.controls import HELD_OUT
 from eval.metrics.catalogue import NAMES
@@ -209,6 +210,39 @@ def test_drawings_that_come_while_others_are_scored_are_not_sealed_with_them(tmp
     with pytest.raises(InputError, match="changed while they were scored"):
         score_blobs(folder)
     assert not (folder / "summary.json").exists()
+
+
+def test_a_recipe_that_changes_once_it_is_read_is_not_sealed_with_the_scores(tmp_path, monkeypatch):
+    folder = make_run(tmp_path / "run", prompts=6, training=30)
+    reading = run_folder.read_json
+
+    def beside_a_draw(path, *more):
+        found = reading(path, *more)
+        if path.name == "recipe.json":
+            path.write_text(json.dumps(found | {"seed": 4}))
+        return found
+
+    monkeypatch.setattr(run_folder, "read_json", beside_a_draw)
+    with pytest.raises(InputError, match="changed while they were scored"):
+        score_blobs(folder)
+    assert not (folder / "summary.json").exists()
+
+
+@pytest.mark.parametrize("changed", ["completions.jsonl", "scores.jsonl"])
+def test_what_comes_while_the_scores_are_written_is_not_sealed_with_them(tmp_path, monkeypatch, changed):
+    folder = make_run(tmp_path / "run", prompts=6, training=30)
+    writing = run_folder.write_atomically
+
+    def beside_another(path, text):
+        writing(path, text)
+        if path.name == "scores.jsonl":
+            with (folder / changed).open("a") as file:
+                file.write("{}\n")
+
+    monkeypatch.setattr(run_folder, "write_atomically", beside_another)
+    score_blobs(folder)
+    with pytest.raises(InputError, match="changed after scoring"):
+        report.load(folder)
 
 
 def test_a_cut_off_last_line_is_left_out_with_a_warning(tmp_path):

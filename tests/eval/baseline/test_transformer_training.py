@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from eval.baseline.checkpoints import checkpoints, claim, load_checkpoint, save_
 from eval.baseline.conditions import Conditions
 from eval.baseline.config import read_recipe
 from eval.baseline.model_folder import load_model, staged
-from eval.baseline.train import load_guide, main, train
+from eval.baseline.train import Training, load_guide, main, train
 from eval.generate import read_split
 from eval.metrics.critics import COMMITTED
 from finetune.adapter_folder import load_palette
@@ -304,6 +305,16 @@ def test_a_start_with_a_full_disk_leaves_the_run_its_own(tmp_path, monkeypatch):
         patched.setattr("pathlib.Path.write_bytes", full)
         claim(tmp_path, "a")  # nothing is written where nothing changes
     assert claim(tmp_path, "a") is None
+
+
+def test_only_the_first_process_writes_when_a_run_goes_on(tmp_path):
+    (tmp_path / ".model-1.tmp").mkdir()
+    (tmp_path / "recipe_hash").write_text("")  # as read while the first one writes it
+    (tmp_path / "model").mkdir()
+    accelerator = SimpleNamespace(is_main_process=False, wait_for_everyone=lambda: None)
+    recipe = SimpleNamespace(hash=lambda dataset_hash: "a")
+    Training.resume(SimpleNamespace(accelerator=accelerator, out=tmp_path, recipe=recipe, dataset_hash=""))
+    assert {path.name for path in tmp_path.iterdir()} == {".model-1.tmp", "recipe_hash", "model"}
 
 
 def test_what_a_kill_after_both_moves_left_is_no_obstacle(tmp_path):
