@@ -34,7 +34,7 @@ from eval.generators import GRAMMAR, UNCONSTRAINED, Drawing, Generator, Request
 from eval.metrics import likelihood
 from eval.metrics.validity import read_asked
 from eval.refinement import Answer
-from eval.run_folder import RIVAL_LOG, check_log, number, read_json, read_rows, write_atomically
+from eval.run_folder import RIVAL_LOG, check_log, read_json, read_rows, seconds_in, write_atomically
 from eval.run_recipe import GenerateRecipe, read_recipe
 from eval.shards import ALONE, JsonLines, Processes, processes
 from finetune.adapter_folder import LOG, SAMPLES, AdapterFacts, load_palette
@@ -135,8 +135,7 @@ class Run:
         about |= {"dataset_hash": content_hash(self.dataset), "size": self.prompts[0][1].height}
         about["told"] = {name: rival.told for name, rival in self.rivals.items()}
         about["left_out"] = {name: rival.left_out for name, rival in self.rivals.items() if rival.left_out}
-        spent = {name: training_seconds(rival) for name, rival in self.rivals.items()}
-        about["training_seconds"] = {name: seconds for name, seconds in spent.items() if seconds is not None}
+        about["training_seconds"] = {name: training_seconds(rival) for name, rival in self.rivals.items() if log_of(rival)}
         if adapter := self._adapter():
             facts = AdapterFacts.load(adapter)
             about |= {"sprites_seen": facts.sprites_seen, "training": vars(facts)}
@@ -288,13 +287,18 @@ def published(recipe: GenerateRecipe) -> dict:
     return asdict(recipe) | {"dataset": Path(recipe.dataset).name, "generators": generators}
 
 
-def training_seconds(rival: rivals.Rival) -> float | None:
-    """How long its weights were trained, by the log beside them; None for a bare base model or without a log."""
+def log_of(rival: rivals.Rival) -> Path | None:
+    """The training log beside its weights; None for a bare base model or without a log."""
     folder = Path(rival.adapter) if rival.adapter else Path(rival.transformer).parent if rival.transformer else None
-    if folder is None or not (folder / LOG).exists():
+    return folder / LOG if folder is not None and (folder / LOG).exists() else None
+
+
+def training_seconds(rival: rivals.Rival) -> float | None:
+    """How long its weights were trained; None without a log of it all."""
+    if (log := log_of(rival)) is None:
         return None
-    rows = read_rows(folder / LOG, check_log).rows
-    return max((seconds for row in rows if (seconds := number(row.get("seconds"))) is not None), default=None)
+    seen = AdapterFacts.load(Path(rival.adapter)).sprites_seen if rival.adapter else None
+    return seconds_in(read_rows(log, check_log).rows, seen)
 
 
 def _reference(key: str, sprite: Sprite) -> dict:

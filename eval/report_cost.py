@@ -16,8 +16,8 @@ from eval.report_tables import (
     in_percent,
     interval_cell,
 )
-from eval.report_words import percent
-from eval.run_folder import number
+from eval.report_words import percent, sprites_seen
+from eval.run_folder import number, seconds_in
 
 SCORE = "judge_score"
 AXES = {"seconds": "seconds a drawing", "tokens": "tokens a drawing"}
@@ -31,13 +31,14 @@ def cost(run) -> Section:
     if SCORE not in metrics or not shown:
         return Section("cost", "", "", ())
     training = training_seconds(run)
-    absent = "none" if isinstance(run.recipe.get("training_seconds"), dict) else NOTHING
+    bare = "none" if isinstance(run.recipe.get("training_seconds"), dict) else NOTHING
     rows = []
     for place, generator in enumerate(shown, 1):
+        trained = generator["generator"] in training
         spent = training.get(generator["generator"])
         cells = (interval_cell(generator["metrics"][name], metrics[name]["unit"]) for name in (*AXES, SCORE))
         label = f"{place}  {generator['generator']}"
-        told = Cell(absent if spent is None else _minutes(spent))
+        told = Cell(_minutes(spent) if spent is not None else NOTHING if trained else bare)
         rows.append(Row(label, "model", (Cell(str(generator["prompts"])), told, *cells)))
     measured = (Column("seconds", "↓"), Column("tokens", "↓"), Column(metrics[SCORE]["label"], "↑"))
     columns = (Column("drawn by"), Column("n", says="prompts"), Column("training"), *measured)
@@ -45,7 +46,7 @@ def cost(run) -> Section:
         "Wall clock and tokens of one drawing with everything that it took: all candidates of a best-of-n, all rounds up to this "
         "one. Seconds are those of the machine that drew, and of its load; tokens are the same anywhere, but a token of a "
         "language model is more work than one of a small transformer. Training: wall clock of the weights' own training by its "
-        "log, 'none' for a bare base model, whose pretraining is not counted."
+        f"log, 'none' for a bare base model, whose pretraining is not counted, '{NOTHING}' where only a last part was logged."
     )
     table = Table("Cost against quality", intro, columns, tuple(rows))
     return Section.of("cost", table, tuple(chart for name in AXES if (chart := _chart(name, shown))))
@@ -56,15 +57,15 @@ def _is_measured(generator: dict) -> bool:
     return all(measured.get(name, {}).get("n") for name in (*AXES, SCORE))
 
 
-def training_seconds(run) -> dict[str, float]:
-    """Generator → seconds of its training: as the recipe tells, else from the log of the adapter and of the rival."""
+def training_seconds(run) -> dict[str, float | None]:
+    """Generator → seconds of its training: as the recipe tells, else from the log of the adapter and of the rival; None where
+    only a part of it was logged."""
     told = run.recipe.get("training_seconds")
     known = {name: number(value) for name, value in told.items()} if isinstance(told, dict) else {}
-    for role, log in (("adapter", run.log), ("rival", run.rival_log)):
-        spent = [seconds for row in log if (seconds := number(row.get("seconds"))) is not None]
-        if spent and run.summary["roles"].get(role):
-            known.setdefault(run.summary["roles"][role], max(spent))
-    return {name: value for name, value in known.items() if value is not None}
+    for role, log, seen in (("adapter", run.log, sprites_seen(run.recipe, run.log)), ("rival", run.rival_log, None)):
+        if log and (name := run.summary["roles"].get(role)):
+            known.setdefault(name, seconds_in(log, seen))
+    return known
 
 
 def _minutes(seconds: float) -> str:

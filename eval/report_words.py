@@ -4,7 +4,7 @@ Pure functions of summary.json, recipe.json and the rows of training_log.jsonl; 
 """
 
 from eval.controls import HELD_OUT
-from eval.run_folder import number
+from eval.run_folder import number, seconds_in, sprites_in
 from eval.summary import leader, opponents
 
 SHORT_TRAINING = 5_000  # sprites; a small transformer from scratch needs about as many to be level with 300 of a LoRA's
@@ -178,9 +178,9 @@ def _distance(summary: dict, metric: dict | None) -> str:
 
 def sprites_seen(recipe: dict, log: list[dict]) -> int | None:
     """How many sprites the leader was trained on, counted with repeats: from the log, else from the recipe."""
-    logged = [number(row.get(key)) for row in log for key in ("sprites", "sprites_seen")]
     training = recipe["training"] if isinstance(recipe.get("training"), dict) else {}
-    known = [value for value in (*logged, number(recipe.get("sprites_seen")), number(training.get("sprites_seen"))) if value]
+    told = (sprites_in(log), number(recipe.get("sprites_seen")), number(training.get("sprites_seen")))
+    known = [value for value in told if value]
     return int(max(known)) if known else None
 
 
@@ -251,12 +251,22 @@ def _training_words(summary: dict, first: str, metric: dict | None, seen: int | 
     poor = gap is not None and _sign(gap) < 0 and gap["mean"] < -0.25
     if seen is None:
         return ["The drawings are poor by these numbers."] if poor else []
-    seconds = max((number(row.get("seconds")) or 0 for row in log), default=0)
-    time = f" in {seconds / 60:.0f} minutes" if seconds >= 90 else ""
-    count = f"{seen:,}".replace(",", NO_BREAK)
-    trained = f"{_drawer(summary, first)} was trained on {count} sprites{time}"
+    trained = f"{_drawer(summary, first)} was trained on {_count(seen)} sprites{_time(seen, log)}"
     if seen >= SHORT_TRAINING:
         return [f"{trained}." + (" The drawings are still poor by these numbers." if poor else "")]
     if poor:
         return [f"{trained}, which is very little: the drawings are poor, and nobody should judge the method by them."]
     return [f"{trained}, which is very little; a longer run should draw better."]
+
+
+def _time(seen: int, log: list[dict]) -> str:
+    """' in 12 minutes', of the last sprites alone where the training went on from another adapter's; '' below 90 s."""
+    seconds, logged = seconds_in(log), sprites_in(log)
+    if logged is None or seconds is None or seconds < 90:
+        return ""
+    part = f", the last {_count(logged)} of them" if logged < seen else ""
+    return f"{part} in {seconds / 60:.0f} minutes"
+
+
+def _count(sprites: int) -> str:
+    return f"{sprites:,}".replace(",", NO_BREAK)

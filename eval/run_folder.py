@@ -150,6 +150,22 @@ def check_log(row: dict) -> str | None:
     return None if number(row.get("step")) is not None else "no step"
 
 
+def sprites_in(log: list[dict]) -> int | None:
+    """Sprites that a training saw by its log, counted with repeats; None where the log does not say."""
+    counts = [count for row in log for key in ("sprites", "sprites_seen") if (count := number(row.get(key)))]
+    return int(max(counts)) if counts else None
+
+
+def seconds_in(log: list[dict], seen: int | None = None) -> float | None:
+    """Wall clock of a training by its log; None where it tells no time or fewer sprites than the weights have `seen`.
+
+    The log of an adapter that went on from another one is of its last run alone.
+    """
+    if seen is not None and (sprites_in(log) or 0) < seen:
+        return None
+    return max((seconds for row in log if (seconds := number(row.get("seconds"))) is not None), default=None)
+
+
 def read_training(folder: Path, entries: int) -> np.ndarray | None:
     """`grids` of training.npz, (N, H, W) uint8, or None where there is no such file. Raises InputError."""
     path = folder / "training.npz"

@@ -30,7 +30,7 @@ def command(arguments: list[str]) -> Path | None:
 
 
 def measure(flags: list[str]) -> dict:
-    """Trains a few steps in a process of its own → shape, setting, predicted and measured peak in bytes."""
+    """Trains a few steps in a process of its own → shape, setting, measured peak and what Python and torch took of it, in bytes."""
     done = subprocess.run([sys.executable, "-m", "finetune.memory", "--run", *flags], capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"the measured run failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}")
@@ -50,11 +50,13 @@ def _run(flags: list[str]) -> dict:
     shape, setting = shape_of(run.base.location, run.base.hub_id.rpartition("/")[2]), setting_of(run)
     if shape is None or setting is None:
         raise InputError(f"{run.base.hub_id}: no formula for such layers, LoRA targets or weights of 8 bits")
+    runtime = RUNTIME["cuda"] if setting.device == "cuda" else peak_memory()
     trainer = run.trainer()
     run.measure(trainer)
     trainer.train()
-    peak = peak_memory() + (RUNTIME["cuda"] if setting.device == "cuda" else 0)
-    return {"shape": asdict(shape), "setting": asdict(setting), "random": run.config.recipe.random_init, "measured": peak}
+    peak = peak_memory() + (runtime if setting.device == "cuda" else 0)
+    told = {"shape": asdict(shape), "setting": asdict(setting), "random": run.config.recipe.random_init}
+    return told | {"measured": peak, "runtime": runtime}
 
 
 def _note(file: Path, row: dict) -> None:

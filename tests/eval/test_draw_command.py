@@ -19,7 +19,7 @@ from eval import draw as command
 from eval.cli import main
 from eval.generators import LanguageModel
 from eval.pictures import read_picture, read_png, write_png
-from eval.redraw import find_model, read_how
+from eval.redraw import read_how
 
 
 @pytest.fixture(scope="module")
@@ -141,15 +141,6 @@ def test_a_picture_does_not_choose_what_is_loaded(place, capsys, monkeypatch, ba
     assert f"base model '{base}' (without its SHA-256) is not packaged; give --base FOLDER" in line and line.count("\n") == 1
 
 
-def test_a_packaged_base_model_is_loaded_by_name_or_hash(place):
-    from finetune.base_models import PACKAGED
-
-    name, package = next(iter(PACKAGED.items()))
-    for chunks in ({"base": name}, {"base": "evil/model", "base_hash": package.sha256}):
-        write_png(place / "sent.png", Sprite(np.ones((6, 6), np.uint8), REEF, "a crab"), 1, {"seed": 1, **chunks})
-        assert find_model(read_how(place / "sent.png"), [])["base"] == name
-
-
 def test_an_adapter_is_found_by_its_hash_whatever_it_is_called_now(tiny_qwen3, place, capsys):
     from peft import LoraConfig, get_peft_model
 
@@ -171,17 +162,6 @@ def test_an_adapter_is_found_by_its_hash_whatever_it_is_called_now(tiny_qwen3, p
     shutil.rmtree(place / "runs/renamed")
     assert draw("--like", "old-2.png", "--base", tiny_qwen3, "--out", "again.png") == 2
     assert "adapter 'crabs' (SHA-256" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("staging", [".adapter-x1", ".best.old", ".out-x1/adapter"])
-def test_what_a_killed_run_left_is_not_taken_for_the_model(place, capsys, staging):
-    assert draw(*CORAL, "--out", "old.png") == 0
-    (place / "runs" / staging).mkdir(parents=True)
-    shutil.copy(place / "runs/random/model.safetensors", place / "runs" / staging)
-    (place / "runs/random").rename(place / "runs/renamed")
-    assert draw("--like", "old.png", "--out", "again.png") == 0
-    shutil.rmtree(place / "runs/renamed")
-    assert draw("--like", "old.png", "--out", "again.png") == 2 and "bring it, or give" in capsys.readouterr().err
 
 
 def test_a_missing_or_other_model_is_named(place, capsys):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +17,20 @@ from data_prep.prepare import prepare
 from data_prep.recipe import PrepareRecipe
 from eval.cli import main
 from eval.controls import DEGENERATE
-from eval.generate import GenerateRecipe, Run, choose_prompts, generate, identity, other_subjects, read_recipe, read_split
+from eval.generate import (
+    GenerateRecipe,
+    Run,
+    choose_prompts,
+    generate,
+    identity,
+    log_of,
+    other_subjects,
+    read_recipe,
+    read_split,
+    training_seconds,
+)
 from eval.generators import Request
+from eval.rivals import Rival
 from finetune.adapter_folder import load_palette
 
 
@@ -130,6 +143,15 @@ def test_what_was_measured_while_the_adapter_trained_comes_along(recipe, run, tm
     filled._copy_logs()
     assert rows(filled.folder / "training_log.jsonl") == [{"step": 1, "file": "training_log.jsonl"}]
     assert rows(filled.folder / "samples.jsonl") == [{"step": 1, "file": "samples.jsonl"}]
+
+
+def test_an_adapter_that_went_on_from_another_has_no_known_time(tmp_path):
+    published = Path(__file__).parents[2] / "adapters/smollm2-135m-reef-16"  # its log is of 4,480 of 9,280 sprites
+    assert training_seconds(Rival(adapter=str(published))) is None
+    shutil.copy(published / "pixelreef.json", tmp_path)
+    assert log_of(Rival(adapter=str(tmp_path))) is log_of(Rival(base="smollm2-135m")) is None
+    (tmp_path / "training_log.jsonl").write_text('{"step": 1, "sprites": 9280, "seconds": 60.0}\n')
+    assert training_seconds(Rival(adapter=str(tmp_path))) == 60.0
 
 
 def test_shuffled_captions_come_from_another_zone_and_category(reef):

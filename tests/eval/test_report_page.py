@@ -133,6 +133,19 @@ def test_a_long_training_is_not_called_short(run):
     assert "very little" not in said and "50\N{NO-BREAK SPACE}000 sprites" in said
 
 
+@pytest.mark.parametrize(
+    ("logged", "said"),
+    [
+        ({"sprites": 9280, "seconds": 5463.1}, "9_280 sprites in 91 minutes"),
+        ({"sprites": 4480, "seconds": 5463.1}, "9_280 sprites, the last 4_480 of them in 91 minutes"),
+        ({"seconds": 5463.1}, "9_280 sprites"),  # a log of preferences counts no sprites
+    ],
+)
+def test_time_is_said_of_the_sprites_that_took_it(run, logged, said):
+    found = " ".join(report_words.caveats(load(run).summary, {"sprites_seen": 9280}, [{"step": 1, **logged}]))
+    assert re.search(f"trained on {said}[.,] ".replace("_", "\N{NO-BREAK SPACE}"), f"{found} ")
+
+
 def test_commas_of_a_name_are_no_thousands(run):
     summary = load(run).summary | {"roles": {"adapter": None, "base": None, "first": "few-shot, k = 4"}}
     said = " ".join(report_words.caveats(summary, {"training": {"sprites_seen": 50_000}}, []))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -182,8 +183,6 @@ def test_where_it_collapses_and_where_it_tips(run):
 
 
 def test_sections_are_left_out_of_runs_without_such_rows(run):
-    from dataclasses import replace
-
     plain = {**run.summary, "variants": {}}
     plain["generators"] = [
         g for g in run.summary["generators"] if g["generator"] in ("adapter", "base model") or g["kind"] != "model"
@@ -201,6 +200,14 @@ def test_cost_stands_beside_quality(run):
     assert rows["adapter"][1].text == "10 min" and rows["base model"][1].text == "none"
     assert len(section.charts) == 2 and "no. 1: " in section.charts[0].words
     assert [row.label.split("  ")[0] for row in section.tables[0].rows] == [str(i) for i in range(1, len(rows) + 1)]
+
+
+def test_no_time_stands_for_a_training_that_was_logged_in_part(run):
+    partly = replace(run, recipe={"sprites_seen": 9280}, log=[{"step": 1, "sprites": 4480, "seconds": 5463.1}])
+    rows = {row.label.split("  ")[1]: row.cells for row in report_cost.cost(partly).tables[0].rows}
+    assert rows["adapter"][1].text == "–"
+    wholly = replace(partly, log=[{"step": 1, "sprites": 9280, "seconds": 5463.1}])
+    assert report_cost.training_seconds(wholly) == {"adapter": 5463.1}
 
 
 def test_the_radar_is_legacy_and_says_so(run):

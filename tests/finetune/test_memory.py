@@ -18,7 +18,7 @@ from data_prep.errors import InputError
 from finetune import choosing, memory_advice
 from finetune.choosing import RECIPES
 from finetune.config import parse
-from finetune.memory import BAND, GB, LAYER_PARTS, SHAPES, Setting, Shape, layer_bytes, predict, shape_of
+from finetune.memory import BAND, GB, LAYER_PARTS, SHAPES, Setting, Shape, layer_bytes, needs, predict, shape_of
 from finetune.memory_advice import advised, changes, check_memory, free_memory, setting_of
 from finetune.memory_table import command, measure, measured, render
 from finetune.setup import load_run
@@ -143,12 +143,13 @@ def test_a_real_run_peaks_within_the_band(smollm2, reef, tmp_path):
     for key, value in (SMALL | {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 12}).items():
         setattr(config, key, value)
     config.save_pretrained(model)
-    changed = {"per_device_train_batch_size": "2", "full_head_every": "2", "max_steps": "2", "eval_sprites": "1"}
+    changed = {"per_device_train_batch_size": "4", "full_head_every": "2", "max_steps": "2", "eval_sprites": "1"}
     more = [part for key, value in changed.items() for part in (f"--{key}", value)]
     row = measure([*flags(model, reef, tmp_path / "out"), *more, "--random_init", "true", "--attn_implementation", "eager"])
-    predicted = predict(Shape(**row["shape"]), Setting(**row["setting"])).peak
+    # what Python and torch take differs by 0.2 GB from machine to machine, much beside so small a model
+    predicted = row["runtime"] + needs(Shape(**row["shape"]), Setting(**row["setting"]))
     assert predicted == pytest.approx(row["measured"], rel=BAND)
-    assert row["measured"] > 1 * GB  # more than Python and torch, or nothing was measured
+    assert row["measured"] - 1 * GB > row["runtime"] > 0.2 * GB
 
 
 def test_a_run_without_a_formula_is_not_measured(smollm2, reef, tmp_path):
