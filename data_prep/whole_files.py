@@ -93,15 +93,16 @@ def _clear(folder: Path) -> None:
 
 
 @contextmanager
-def alone(folder: Path, first: bool = True) -> Iterator[None]:
+def alone(folder: Path, first: bool = True, wait: bool = False) -> Iterator[None]:
     """While the block runs no other run writes to `folder`, which is made; the lock ends with the process, however that ends.
 
-    first: of several processes that write it together only the first one asks. Raises InputError where another run is at it;
-    where the system or the file system has no such lock, nothing.
+    first: of several processes that write it together only the first one asks. wait: until another run is through with it, for
+    what takes a moment. Raises InputError where another run is at it; where the system or the file system has no such lock,
+    nothing.
     """
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    held = _locked(folder) if first else None
+    held = _locked(folder, wait) if first else None
     try:
         yield
     except BaseException:
@@ -114,7 +115,7 @@ def alone(folder: Path, first: bool = True) -> Iterator[None]:
             os.close(held)
 
 
-def _locked(folder: Path) -> int | None:
+def _locked(folder: Path, wait: bool = False) -> int | None:
     """The open folder, locked."""
     try:
         import fcntl
@@ -122,7 +123,7 @@ def _locked(folder: Path) -> int | None:
         return None
     held = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError as error:
         os.close(held)
         raise InputError(f"{folder}: another run is writing there; wait for it or stop it") from error

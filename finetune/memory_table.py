@@ -30,7 +30,7 @@ def command(arguments: list[str]) -> Path | None:
 
 
 def measure(flags: list[str]) -> dict:
-    """Trains a few steps in a process of its own → shape, setting, measured peak and what Python and torch took of it, in bytes."""
+    """Trains a few steps in a process of its own → shape, setting, and in bytes the peak and what Python and torch took."""
     done = subprocess.run([sys.executable, "-m", "finetune.memory", "--run", *flags], capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"the measured run failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}")

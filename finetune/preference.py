@@ -44,7 +44,8 @@ def train(arguments: list[str]) -> None:
     run = load_run(config)
     pairs = read_pairs(config.pairs, run.palette, config.start.sizes, held_out)
     with alone(folder.parent, config.training.process_index == 0):
-        Preferences(run, pairs).fit(folder)
+        if not finished_adapter(folder, config.hash):  # by another run, while this one loaded
+            Preferences(run, pairs).fit(folder)
 
 
 class Preferences:

@@ -40,7 +40,8 @@ def train(arguments: list[str]) -> None:
     run = load_run(config)
     check_memory(run)
     with advised(run), alone(folder.parent, config.training.process_index == 0):
-        fit(run, folder)
+        if not finished_adapter(folder, config.hash):  # by another run, while this one loaded
+            fit(run, folder)
 
 
 def fit(run, folder: Path) -> None:

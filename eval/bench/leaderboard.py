@@ -17,6 +17,7 @@ import numpy as np
 
 from data_prep.bounded import first_line
 from data_prep.errors import InputError
+from data_prep.whole_files import alone
 from eval.bench import rating_folder
 from eval.bench.logs import CONTROL_API, DEGENERATE, HONEST, MODEL, TASKS, kind_of, label, logs_of
 from eval.bench.scoring import NAMES
@@ -164,11 +165,13 @@ def update(logs: Sequence[str | Path], out: Path, rated: Path | None = None) -> 
     """
     new, left_out = entries_of(logs) if logs else ([], [])
     place = out.with_suffix(".json")
-    old = json.loads(place.read_text("utf-8")) if place.is_file() else {"entries": []}
-    entries, votes = merged(old["entries"], new), rating_folder.standings(rated) if rated else old.get("rated", [])
-    page, plain = markdown(entries, votes), {"entries": entries, "rated": votes}
-    place.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(place, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
-    write_atomically(out.with_suffix(".md"), page)
+    with alone(place.parent, wait=True):  # another model's entry may be on its way
+        old = json.loads(place.read_text("utf-8")) if place.is_file() else {"entries": []}
+        entries, votes = merged(old["entries"], new), rating_folder.standings(rated) if rated else old.get("rated", [])
+        page, plain = markdown(entries, votes), {"entries": entries, "rated": votes}
+        write_atomically(place, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+        write_atomically(out.with_suffix(".md"), page)
+    left_out += [f"{one['model']} on {one['task']}: a newer log is entered" for one in new if one not in entries]
     told = [f"left out {why}" for why in left_out]
-    return "\n".join([*told, f"{len(new)} logs entered, {len(entries)} entries: {out.with_suffix('.md')}"])
+    entered = sum(one in entries for one in new)
+    return "\n".join([*told, f"{entered} logs entered, {len(entries)} entries: {out.with_suffix('.md')}"])

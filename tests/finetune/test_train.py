@@ -21,6 +21,7 @@ from data_prep.sprite import Sprite
 from eval.decoding import Sampling, draw_grids
 from eval.generators import UNCONSTRAINED, LanguageModel, Request
 from eval.grammar import GrammarProcessor, lark
+from finetune import train
 from finetune.adapter_folder import AdapterFacts, load_palette
 from finetune.config import parse
 from finetune.memory_advice import setting_of
@@ -36,10 +37,15 @@ FLAGS = {
 }  # fmt: skip
 
 
-def launch(model: Path, dataset: Path, out: Path, **changes) -> subprocess.CompletedProcess:
+def words(model: Path, dataset: Path, out: Path, **changes) -> list[str]:
     flags = {"model_name_or_path": model, "dataset": dataset, "output_dir": out, **FLAGS, **changes}
-    parts = [str(part) for key, value in flags.items() for part in (f"--{key}", value)]
-    return subprocess.run(ACCELERATE + parts, cwd=ROOT, capture_output=True, text=True, timeout=900, env=dict(os.environ))
+    return [str(part) for key, value in flags.items() for part in (f"--{key}", value)]
+
+
+def launch(*about: Path, **changes) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ACCELERATE + words(*about, **changes), cwd=ROOT, capture_output=True, text=True, timeout=900, env=dict(os.environ)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +151,16 @@ def test_a_finished_run_is_reused_and_another_recipe_refused(trained, tiny_qwen3
     assert again.returncode == 0 and "reused" in again.stdout
     other = launch(tiny_qwen3, reef, trained, base_hub_id="Qwen/Qwen3-tiny", lora_r=4)
     assert other.returncode != 0 and "another recipe" in other.stderr  # accelerate's launcher turns our 2 into its 1
+
+
+def test_what_another_run_finished_while_this_one_loaded_is_not_trained_again(trained, tiny_qwen3, reef, tmp_path, monkeypatch):
+    def load(config):
+        shutil.copytree(trained, tmp_path / "out")
+        return load_run(config)
+
+    monkeypatch.setattr("finetune.setup.load_run", load)
+    monkeypatch.setattr("finetune.train.fit", None)
+    assert train.main(words(tiny_qwen3, reef, tmp_path / "out", base_hub_id="Qwen/Qwen3-tiny")) == 0
 
 
 def test_a_stopped_run_goes_on_to_the_same_adapter(trained, tiny_qwen3, reef, tmp_path):

@@ -5,6 +5,8 @@ import base64
 import io
 import json
 import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +21,7 @@ from stand_in_server import send, standing_in
 from data_prep import pairs
 from data_prep.bench_format import prompt_a
 from data_prep.errors import InputError
+from data_prep.whole_files import alone
 from eval.bench import task
 from eval.bench.drawing import CONTROLS, Drawn, ReefModel, as_asked, as_bench, check_arguments, control_drawing
 from eval.bench.leaderboard import entries_of, entry_of, markdown, merged, update
@@ -257,12 +260,27 @@ def test_the_leaderboard_keeps_a_row_a_model_the_newest(run, one_subject, tmp_pa
     run(task.bench_a(one_subject, epochs=2), "pixelreef-control/held-out")
     (tmp_path / "logs/broken.eval").write_bytes(b"no zip")
     said = update([tmp_path / "logs"], tmp_path / "board")
-    assert "broken.eval: unreadable" in said and "4 logs entered, 3 entries" in said
+    assert "broken.eval: unreadable" in said and "3 logs entered, 3 entries" in said
+    assert "left out mockllm/model on bench_a: a newer log is entered" in said
     text = (tmp_path / "board.md").read_text()
     assert text.index("held-out") < text.index("checkerboard · degenerate") and "mockllm/model | 1 | 1.00" in text
     assert "quality score of 8.5, legacy \\(checkerboard\\)" in text
     again = update([tmp_path / "logs"], tmp_path / "board")
     assert again == said and (tmp_path / "board.md").read_text() == text
+
+
+def test_two_models_entered_at_once_both_stay(run, one_subject, tmp_path):
+    for control, place in (("checkerboard", "one"), ("held-out", "two")):
+        run(task.bench_a(one_subject, epochs=1), f"pixelreef-control/{control}")
+        (tmp_path / "logs").rename(tmp_path / place)
+    update([tmp_path / "one"], tmp_path / "first/board")
+    (tmp_path / "out").mkdir()
+    with ThreadPoolExecutor() as other:
+        with alone(tmp_path / "out"):  # the first one is at it while the second one wants to
+            entered = other.submit(update, [tmp_path / "two"], tmp_path / "out/board")
+            assert wait([entered], 0.5).not_done
+            shutil.copy(tmp_path / "first/board.json", tmp_path / "out")
+        assert "1 logs entered, 2 entries" in entered.result(30)
 
 
 def test_drawings_of_the_logs_are_judged_blind(run, one_subject, tmp_path):
