@@ -93,24 +93,22 @@ def dribble(client: Client, number: int) -> str:
 
 def ask_on(client: Client, number: int) -> str:
     """Ask for files again and again before any is there, and take none."""
-    with client.connect() as connection:
-        for _ in range(10_000):
-            try:
-                connection.sendall(asks_for_a_file(client) * 50)
-            except OSError:
-                return "closed"
-    return "fault: taken without end"
+    return takes_nothing(client, asks_for_a_file(client) * 50, 10_000, 0.0)
 
 
 def never_read(client: Client, number: int) -> str:
     """Ask for a file, wait until it must be there, and for the next; take none."""
+    return takes_nothing(client, asks_for_a_file(client), 2_000, 0.05)
+
+
+def takes_nothing(client: Client, asked: bytes, times: int, pause: float) -> str:
     with client.connect() as connection:
-        for _ in range(2_000):
+        for _ in range(times):
             try:
-                connection.sendall(asks_for_a_file(client))
+                connection.sendall(asked)
             except OSError:
                 return "closed"
-            time.sleep(0.05)
+            time.sleep(pause)
     return "fault: taken without end"
 
 
