@@ -143,6 +143,7 @@ def _cached(name: str, sha256: str, hub_id: str, fill: Callable[[Path], None]) -
     """The folder in the cache that `fill` writes where it is not there yet."""
     folder = cache_folder() / f"{name}-{sha256[:16]}-{CONVERSION}"
     if not (folder / PROVENANCE).is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # a damaged one would stand in the way for good
         with _staging(folder) as staging:
             fill(staging)
             (staging / PROVENANCE).write_text(json.dumps({"hub_id": hub_id, "sha256": sha256}, indent=1))

@@ -12,6 +12,7 @@ from tiny_models import REEF, change_facts, llama, random_adapter
 from data_prep.errors import InputError
 from data_prep.palette import Palette
 from eval.generators import LanguageModel
+from finetune import base_models
 from finetune.export import export
 
 
@@ -104,3 +105,19 @@ def test_weights_of_another_shape_are_refused(tiny_adapter, tiny_llama):
 def test_an_adapter_that_was_trained_with_other_prompts_is_refused(tiny_adapter, tiny_llama, told):
     change_facts(tiny_adapter, prompt_hash=told)
     refused(tiny_adapter, tiny_llama, "trained with other prompts")
+
+
+def test_a_damaged_folder_of_the_cache_is_made_anew_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIXELREEF_CACHE", str(tmp_path))
+    filled = []
+
+    def fill(folder: Path) -> None:
+        filled.append(folder)
+        (folder / "model.safetensors").write_text("weights")
+
+    made = Path(base_models._cached("tiny", "0" * 64, "a/b", fill).location)
+    (made / base_models.PROVENANCE).unlink()
+    (made / "model.safetensors").write_text("half")
+    for _ in range(2):
+        assert Path(base_models._cached("tiny", "0" * 64, "a/b", fill).location) == made
+        assert (made / "model.safetensors").read_text() == "weights" and len(filled) == 2
