@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep import curate, grid_text, pairs
-from data_prep.bounded import read_json
+from data_prep.bounded import first_line, read_json
 from data_prep.corpus_folder import is_finished, making
 from data_prep.errors import InputError
 from data_prep.pairs import Measured
@@ -69,14 +69,35 @@ def merge(folders: Sequence[Path], out: Path, force: bool = False) -> Path:
 
 
 def _manifest(folder: Path) -> dict:
-    """Raises InputError for a folder without one, or whose rows have other columns."""
+    """Raises InputError for a folder without one, with one that no `prepare` wrote, or whose rows have other columns."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     pairs.content_hash(folder)
     manifest, files = read_json(folder / "manifest.json"), [file for split in ORDER for file in pairs.shards(folder, split)]
-    if not manifest.keys() >= READ or any(tuple(pq.read_schema(file).names) != pairs.COLUMNS for file in files):
-        raise InputError(f"{folder}: was made by an older `pixelreef prepare`; prepare it again with --force")
+    try:
+        if not manifest.keys() >= READ or any(tuple(pq.read_schema(file).names) != pairs.COLUMNS for file in files):
+            raise InputError(f"{folder}: was made by an older `pixelreef prepare`; prepare it again with --force")
+        if not _is_whole(manifest):
+            raise ValueError("a value of another type in its manifest.json")
+    except InputError:
+        raise
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, pa.ArrowException) as error:
+        raise InputError(f"{folder}: damaged ({first_line(error)[:80]}); prepare it again with --force") from error
     return manifest
+
+
+def _is_whole(manifest: dict) -> bool:
+    """Whether what is read of it has the types that `prepare` gives it; raises what Python does where parts are missing."""
+    recipe, sources = manifest["recipe"], manifest["sources"].values()
+    numbers = [recipe["empty_caption_share"], *manifest["counts"]["train"].values(), *recipe["tasks"].values()]
+    numbers += [one[key] for one in sources for key in ("oklab_error", "pixels")]
+    return (
+        all(type(size) is int for size in recipe["sizes"])
+        and all(isinstance(word, str) for word in (recipe["name"], *recipe["tasks"], *recipe.get("leave_out_cells", [])))
+        and all(type(number) in (int, float) and 0 <= number < 2**53 for number in numbers)
+        and (not recipe["tasks"] or sum(recipe["tasks"].values()) > 0)
+    )
 
 
 def _one_palette(folders: Sequence[Path]) -> Palette:

@@ -201,12 +201,43 @@ def write_parquet(path: Path, rows: Iterable[dict]) -> int:
 
 
 def read_rows(folder: Path, split: str, columns: Sequence[str] | None = None) -> Iterator[dict]:
-    """The rows of a prepared dataset's split, file after file; none where it has no such split. Raises InputError."""
+    """The rows of a prepared dataset's split, file after file; none where it has no such split. Raises InputError, for a value
+    that `write_parquet` would not have written too."""
     for path in shards(folder, split):
         try:
-            yield from parquet_rows(path, columns)
+            for number, found in enumerate(parquet_rows(path, columns), 1):
+                if odd := next((key for key in columns or COLUMNS if not _fits(key, found.get(key))), None):
+                    raise InputError(f"row {number}: its {odd!r} is missing or of another type")
+                if {"completion", "height", "width"} <= found.keys() and not _is_of_its_size(found):
+                    raise InputError(f"row {number}: its completion is no drawing of its height and width")
+                yield found
         except InputError as error:
             raise InputError(f"{path}: {error}; prepare the dataset again") from error
+
+
+def _fits(column: str, value: object) -> bool:
+    if column in ("height", "width"):
+        return isinstance(value, int)
+    if column in ("prompt", "completion"):
+        turns = value if isinstance(value, list) else []
+        return bool(turns) and all(isinstance(turn, dict) and isinstance(turn.get("content"), str) for turn in turns)
+    return isinstance(value, str) and (column != "tags" or _is_object(value))
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_of_its_size(found: dict) -> bool:
+    """What trains takes a drawing's pixels by their number, and does not read it."""
+    try:
+        drawn = json.loads(found["completion"][0]["content"])["grid"]
+        return {len(line) for line in drawn} == {found["width"]} and len(drawn) == found["height"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return False
 
 
 def shards(folder: Path, split: str) -> list[Path]:

@@ -16,7 +16,7 @@ import numpy as np
 from data_prep import grid_text
 from data_prep.curate import threshold_alpha, trim
 from data_prep.errors import InputError
-from data_prep.pairs import shards
+from data_prep.pairs import read_rows
 from data_prep.palette import PALETTE_FOLDER, Palette
 from data_prep.prepare import prepare
 from data_prep.progress import Progress
@@ -95,21 +95,19 @@ def corpus_name(path: Path) -> str:
 
 def survey(dataset: Path) -> Survey:
     """Counts a prepared corpus. Raises InputError when too little is left of it to train on."""
-    import pyarrow.parquet as pq
-
     palette = load_palette(dataset)
-    tables = {split: pq.read_table(files) for split in SPLITS if (files := shards(dataset, split))}
-    counts = {split: len(table) for split, table in tables.items()}
+    rows = {split: list(read_rows(dataset, split, ("completion", "caption_full"))) for split in SPLITS}
+    counts = {split: len(found) for split, found in rows.items()}
     lines = (dataset / "dropped.jsonl").read_text("utf-8").splitlines()
     dropped = Counter(json.loads(line)["reason"].partition(":")[0] for line in lines)
     total = sum(counts.values())
-    if total < LEAST or not counts.get("train") or not counts.get("validation"):
+    if total < LEAST or not counts["train"] or not counts["validation"]:
         why = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common(3))
         raise InputError(
             f"{dataset.parent}: {total} usable sprites (left out: {why or 'none'}); it takes {LEAST} of several shapes"
         )
-    colour, share = _top_colour(tables["train"]["completion"].to_pylist(), palette)
-    captions = tuple(tables["train"]["caption_full"].to_pylist())
+    colour, share = _top_colour([row["completion"] for row in rows["train"]], palette)
+    captions = tuple(row["caption_full"] for row in rows["train"])
     return Survey(counts["train"], total - counts["train"], captions, colour, share, dropped)
 
 

@@ -10,6 +10,7 @@ from data_prep import grid_text
 from data_prep.augment import Augmentation
 from data_prep.captions import prompt_hash
 from data_prep.errors import InputError
+from data_prep.pairs import read_rows as dataset_rows
 from data_prep.pairs import shards
 from data_prep.palette import Palette
 from data_prep.whole_files import read_rows, write_whole
@@ -52,8 +53,8 @@ def load_run(config: RunConfig) -> "Run":
     tokens = CellTokens(load_tokenizer(base))
     folder = Path(config.recipe.dataset)
     files = {split: list(map(str, shards(folder, split))) for split in ("train", "validation")}
-    for split, found in files.items():
-        if not found:
+    for split in files:
+        if not sum(1 for _ in dataset_rows(folder, split)):  # all of them: a damaged one is told before anything is made of it
             raise InputError(f"dataset {folder}: no {split} sprites; prepare it from more sprites")
     data = load_dataset("parquet", data_files=files)
     start = config.start

@@ -13,7 +13,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LogitsProcessorList
 
-from data_prep import grid_text
+from data_prep import grid_text, pairs
 from data_prep.captions import messages
 from data_prep.errors import InputError
 from data_prep.prepare import PrepareRecipe, prepare
@@ -161,6 +161,15 @@ def test_what_another_run_finished_while_this_one_loaded_is_not_trained_again(tr
     monkeypatch.setattr("finetune.setup.load_run", load)
     monkeypatch.setattr("finetune.train.fit", None)
     assert train.main(words(tiny_qwen3, reef, tmp_path / "out", base_hub_id="Qwen/Qwen3-tiny")) == 0
+
+
+def test_a_damaged_row_is_told_before_anything_is_made(tiny_qwen3, reef, tmp_path, capsys):
+    dataset = shutil.copytree(reef, tmp_path / "dataset")
+    file = pairs.shards(dataset, "validation")[0]
+    pairs.write_parquet(file, [row | {"height": 10**6} for row in pairs.read_rows(reef, "validation")])
+    assert train.main(words(tiny_qwen3, dataset, tmp_path / "out")) == 2
+    told = capsys.readouterr().err
+    assert f"{file}: row 1" in told and told.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
 def test_a_stopped_run_goes_on_to_the_same_adapter(trained, tiny_qwen3, reef, tmp_path):
