@@ -178,7 +178,7 @@ def _measured(rgba: np.ndarray, sprite: Sprite) -> Measured:
     return Measured(1, int(opaque.sum()), error, uses.tolist())
 
 
-def _schema():
+def arrow_schema():
     """Arrow types of a row's columns."""
     import pyarrow as pa
 
@@ -192,7 +192,7 @@ def write_parquet(path: Path, rows: Iterable[dict]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema, count = _schema(), 0
+    schema, count = arrow_schema(), 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for some in chunks(rows, ROWS_A_WRITE):
             writer.write_table(pa.Table.from_pylist(some, schema))

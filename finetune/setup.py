@@ -10,8 +10,8 @@ from data_prep import grid_text
 from data_prep.augment import Augmentation
 from data_prep.captions import prompt_hash
 from data_prep.errors import InputError
+from data_prep.pairs import arrow_schema, shards
 from data_prep.pairs import read_rows as dataset_rows
-from data_prep.pairs import shards
 from data_prep.palette import Palette
 from data_prep.whole_files import read_rows, write_whole
 from finetune.adapter_folder import LOG, AdapterFacts, load_palette, read_template, write_adapter
@@ -46,7 +46,7 @@ def finished_adapter(folder: Path, recipe_hash: str) -> bool:
 
 def load_run(config: RunConfig) -> "Run":
     """Loads tokenizer, dataset and palette, and checks that they fit together."""
-    from datasets import disable_progress_bars, load_dataset
+    from datasets import Features, disable_progress_bars, load_dataset
 
     disable_progress_bars()
     base = resolve(config.model.model_name_or_path)
@@ -56,7 +56,9 @@ def load_run(config: RunConfig) -> "Run":
     for split in files:
         if not sum(1 for _ in dataset_rows(folder, split)):  # all of them: a damaged one is told before anything is made of it
             raise InputError(f"dataset {folder}: no {split} sprites; prepare it from more sprites")
-    data = load_dataset("parquet", data_files=files)
+    # of other columns, `datasets` would open the files that their cells name
+    features = Features.from_arrow_schema(arrow_schema())
+    data = load_dataset("parquet", data_files=files, features=features, columns=list(features))
     start = config.start
     if start and start.base_sha256 != base.sha256:
         raise InputError(f"start_from {config.recipe.start_from}: was trained on {start.base_hub_id}, not on {base.hub_id}")

@@ -80,7 +80,7 @@ def _of_hub(name: str) -> list[dict]:
     from datasets import load_dataset
 
     try:
-        return list(load_dataset(name, split=SPLIT))
+        return load_dataset(name, split=SPLIT).with_format("arrow")[:].to_pylist()  # opens no file that a cell names
     except Exception as error:  # datasets raises a dozen types, of the network, the cache and the files
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{name}: neither a file nor a folder, and the hub did not give it: {said}") from error

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
+from datasets import Dataset, Image
 from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LogitsProcessorList
@@ -170,6 +172,17 @@ def test_a_damaged_row_is_told_before_anything_is_made(tiny_qwen3, reef, tmp_pat
     assert train.main(words(tiny_qwen3, dataset, tmp_path / "out")) == 2
     told = capsys.readouterr().err
     assert f"{file}: row 1" in told and told.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_column_of_a_datasets_own_leads_to_no_file(tiny_qwen3, reef, tmp_path):
+    dataset = shutil.copytree(reef, tmp_path / "dataset")
+    for split in ("train", "validation"):
+        file = pairs.shards(dataset, split)[0]
+        rows = pq.read_table(file).to_pylist()
+        planted = Dataset.from_list([row | {"planted": {"bytes": None, "path": "/etc/passwd"}} for row in rows])
+        planted.cast_column("planted", Image()).to_parquet(file)
+    run = load_run(parse(words(tiny_qwen3, dataset, tmp_path / "out")))
+    assert run.data["train"][0].keys() == set(pairs.COLUMNS)
 
 
 def test_a_stopped_run_goes_on_to_the_same_adapter(trained, tiny_qwen3, reef, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas
 import pytest
+from datasets import Dataset, Image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from eval.bench.fit_structure import ALL, HELD_OUT, LEARNT, Judge, area, fit
 from eval.bench.scenes import FITTED as FITTED_SCENES
 from eval.bench.scenes import SUBJECTS as SUBJECT_SCENES
 from eval.bench.structure import FITTED
+from eval.bench.tables import read_table
 from eval.cli import main
 from eval.controls import GRID_CONTROLS
 
@@ -172,3 +174,10 @@ def test_the_page_has_the_published_table_of_empty_drawings():
     text = page()
     assert "| checkerboard of single pixels, two colours | 8.50 | 0.20 | 1.00 | 0.00 | 0.00 |" in text
     assert "| clean square | 6.63 |" in text and "−0.47" in text
+
+
+def test_a_cell_of_the_hubs_leads_to_no_file(monkeypatch):
+    """The hub's answer is a stand-in; what `datasets` makes of its columns is real."""
+    rows = Dataset.from_list([{"id": 1, "planted": {"bytes": None, "path": "/etc/passwd"}}]).cast_column("planted", Image())
+    monkeypatch.setattr("datasets.load_dataset", lambda name, split: rows)
+    assert read_table("somebody/results") == [{"id": 1, "planted": {"bytes": None, "path": "/etc/passwd"}}]
