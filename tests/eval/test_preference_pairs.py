@@ -226,4 +226,4 @@ def test_a_dataset_whose_rows_unpack_to_gigabytes_is_refused(tmp_path):
     (tmp_path / "data").mkdir()
     pq.write_table(pa.table({"caption_full": ["0" * 10**6] * 3000}), tmp_path / "data" / "train-00000-of-00001.parquet")
     with pytest.raises(InputError, match=r"train-00000-of-00001.parquet: its rows unpack to far more"):
-        sum(1 for _ in read_rows(tmp_path, "train"))
+        sum(1 for _ in read_rows(tmp_path, "train", ("caption_full",)))
